@@ -1,0 +1,134 @@
+"""The routes that show and change the configuration, let plans rest, and set how much is logged."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from framework import config, configuring, scaling
+from framework.api.changes import Changes, is_dry, json_object, parameters, require_version, tag
+from framework.api.problems import Refused
+from framework.config import Configuration
+from framework.configuring import Configured
+from framework.messages import Wished
+from framework.planner import State
+from framework.state import PLANS
+
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class Configurations:
+    """``values`` are the texts that this scheduler was started with; ``add`` hears of a configuration before anything
+    is launched with it.
+    """
+
+    def __init__(self, changes: Changes, values: Mapping[str, str], add: Callable[[Configuration], None]) -> None:
+        self._changes = changes
+        self._values = values
+        self._add = add
+
+    def shown(self, request: Request) -> Response:
+        parameters(request)
+        state = self._changes.snapshot()
+        return JSONResponse(configuring.as_document(state, config.recorded(self._values)), headers=tag(state))
+
+    async def change(self, request: Request) -> Response:
+        dry_run = is_dry(request)
+        body = await json_object(request, ("options",), required=("options",))
+        asked = _options(body["options"])
+        return await self._changes.turns.take(
+            self._changed, request, lambda state: configuring.changed(self._values, state, asked), dry_run
+        )
+
+    async def roll_back(self, request: Request) -> Response:
+        dry_run = is_dry(request)
+        body = await json_object(request, ("number",), required=("number",))
+        number = body["number"]
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise Refused(422, [f"number: {number!a:.100} is not allowed; give the number of an entry of the history"])
+        return await self._changes.turns.take(
+            self._changed, request, lambda state: configuring.back_to(self._values, state, number), dry_run
+        )
+
+    def _changed(self, request: Request, read: Callable[[State], Configured | list[str]], dry_run: bool) -> Response:
+        before = state = self._changes.snapshot()
+        require_version(request, before)
+        found = read(before)
+        if isinstance(found, list):
+            raise Refused(422, found)
+        same = bool(before.history) and before.history[-1].options == found.options
+        if not same and not dry_run:
+            self._add(found.configuration)
+            state = self._changes.write(
+                Wished(
+                    found.entry(before, time.time()),
+                    found.wanted(before),
+                    configuring.policy(found.configuration),
+                )
+            )
+        return JSONResponse(configuring.change_document(before, found, state, dry_run=dry_run), headers=tag(state))
+
+
+class Resting:
+    """Plans that rest: what they would begin is not begun, until they go on."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+
+    async def pause(self, request: Request) -> Response:
+        return await self._changes.turns.take(self._set, request, rests=True)
+
+    async def resume(self, request: Request) -> Response:
+        return await self._changes.turns.take(self._set, request, rests=False)
+
+    def _set(self, request: Request, *, rests: bool) -> Response:
+        parameters(request)
+        name = request.path_params["name"]
+        if name not in PLANS:
+            raise HTTPException(404, f"there is no plan {name!a}; there are {', '.join(PLANS)}")
+        state = self._changes.snapshot()
+        paused = state.wanted.paused | {name} if rests else state.wanted.paused - {name}
+        if paused != state.wanted.paused:
+            entry = scaling.next_entry(state, time.time())
+            state = self._changes.write(Wished(scaling.resting(entry, paused)))
+        return JSONResponse({"name": name, "paused": rests}, headers=tag(state))
+
+
+def level_shown(request: Request) -> Response:
+    parameters(request)
+    return JSONResponse({"level": logging.getLevelName(logging.getLogger().level)})
+
+
+async def set_level(request: Request) -> Response:
+    """Of this scheduler's log, until it ends."""
+    parameters(request)
+    body = await json_object(request, ("level",), required=("level",))
+    level = body["level"]
+    if level not in LEVELS:
+        raise Refused(422, [f"level: {level!a:.100} is not allowed; choose one of {', '.join(LEVELS)}"])
+    logging.getLogger().setLevel(level)
+    logging.getLogger(__name__).warning("from now on the log has %s and worse", level)
+    return JSONResponse({"level": level})
+
+
+def _options(given: Any) -> dict[str, str | None]:
+    """
+    Raises:
+        Refused: 422, with every mistake.
+    """
+    if not isinstance(given, dict):
+        raise Refused(422, ['options: give an object, such as {"worker-ram": "4GB"}'])
+    mistakes = [
+        f"options: {name!a:.100} has the value {text!a:.100}; give a text, or null for what was given at the start"
+        for name, text in given.items()
+        if text is not None and not isinstance(text, str)
+    ]
+    if mistakes:
+        raise Refused(422, mistakes)
+    return given

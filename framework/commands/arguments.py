@@ -1,0 +1,169 @@
+"""The arguments of the commands that ask a running service. Only argparse is loaded here; what does the work is loaded
+when it is asked for, so that ``--help`` and the scheduler start without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+from typing import Final
+
+LINES: Final = 100
+MOST_LINES: Final = 1000  # the API gives no more
+MOST_WORKERS: Final = 10_000
+WAIT_SECONDS: Final = 600.0
+EVERY_SECONDS: Final = 2.0
+
+# The first command of each part of the list that `--help` prints, and its heading.
+HEADINGS: Final = {
+    "status": "see a service",
+    "scale": "change a service",
+    "scheduler": "run a service",
+    "completion": "help at the prompt",
+}
+
+Commands = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    _command(commands, "status", "show whether it is well, what runs and what is waited for")
+    _command(commands, "workers", "show the workers: how many are wanted, what each caches, which leave")
+    plan = _command(commands, "plan", "show what is being done, step by step")
+    plan.add_argument("name", nargs="?", default="", metavar="NAME", help="deploy, recovery or decommission (all)")
+    plan.add_argument("--wait", action="store_true", help="until nothing is left to do")
+    _add_timeout(plan)
+    tasks = _command(commands, "tasks", "show all tasks, or all that is known of one")
+    tasks.add_argument("name", nargs="?", default="", metavar="NAME", help="such as worker-3 (all)")
+    offers = _command(commands, "offers", "show why offers are refused, grouped by reason")
+    offers.add_argument("--all", action="store_true", help="each refusal too, the newest first")
+    endpoints = _command(commands, "endpoints", "show where everything listens, or what a client is configured with")
+    endpoints.add_argument(
+        "name",
+        nargs="?",
+        metavar="CLIENT",
+        choices=("alluxio", "spark", "hadoop", "s3", "prometheus"),
+        help="alluxio, spark, hadoop, s3 or prometheus: its configuration, to paste",
+    )
+    logs = _command(commands, "logs", "show the end of a task's log")
+    logs.add_argument("name", metavar="TASK", help="such as worker-3")
+    logs.add_argument("--file", default="", metavar="NAME", help="stdout, stderr or a file below logs/ (its first log)")
+    logs.add_argument("--lines", type=_lines, default=LINES, metavar="N", help=f"how many lines ({LINES})")
+    logs.add_argument("--follow", "-f", action="store_true", help="go on as lines are written; Ctrl-C ends it")
+    _command(commands, "config", "show the options that hold, and how they changed")
+    events = _command(commands, "events", "show what happened last")
+    events.add_argument("--follow", "-f", action="store_true", help="go on with what happens; Ctrl-C ends it")
+    events.add_argument("--after", type=_number, default=None, metavar="NUMBER", help="only what came after this event")
+    top = _command(commands, "top", "show all of it on one screen, live; q ends it")
+    top.add_argument(
+        "--every",
+        type=_seconds,
+        default=EVERY_SECONDS,
+        metavar="SECONDS",
+        help=f"between two looks ({EVERY_SECONDS:g})",
+    )
+    top.add_argument("--once", action="store_true", help="print the screen once")
+    scale = _command(commands, "scale", "change how many workers there are; nothing that is cached is lost")
+    scale.add_argument("count", type=_count, metavar="N|all", help="how many; all: one on each agent")
+    scale.add_argument(
+        "--remove",
+        action="append",
+        type=_slot,
+        default=[],
+        metavar="SLOT",
+        help="this worker goes, such as worker-3; may be repeated (those that cache least)",
+    )
+    scale.add_argument("--dry-run", action="store_true", help="only say what would happen")
+    scale.add_argument("--wait", action="store_true", help="until it is so")
+    _add_timeout(scale)
+    for name, said in (
+        ("restart", "end a task and launch it again where it is"),
+        ("replace", "end a task and launch it on another agent"),
+    ):
+        _command(commands, name, said).add_argument("name", metavar="TASK", help="such as worker-3")
+
+
+def _command(commands: Commands[argparse.ArgumentParser], name: str, said: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=said,
+        description=f"{said[0].upper()}{said[1:]}.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=100),
+    )
+    command.add_argument("--json", action="store_true", help="print JSON, as the API gives it")
+    reach = command.add_argument_group("where the API is")
+    reach.add_argument(
+        "--api",
+        default="",
+        metavar="URL",
+        help="its address, with a proxy's path (http://127.0.0.1:8080) [ALLUXIO_MESOS_API]",
+    )
+    for option, variable, text in (
+        ("--api-token-file", "ALLUXIO_MESOS_API_TOKEN_FILE", "the file with its token; else ALLUXIO_MESOS_API_TOKEN"),
+        ("--api-ca-file", "ALLUXIO_MESOS_API_CA_FILE", "the authority that signed its certificate"),
+    ):
+        reach.add_argument(option, default=os.environ.get(variable, ""), metavar="FILE", help=f"{text} [{variable}]")
+    command.set_defaults(run=lambda options: _run(name, options))
+    return command
+
+
+def _add_timeout(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=WAIT_SECONDS,
+        metavar="SECONDS",
+        help=f"how long --wait waits at most ({WAIT_SECONDS:g}); then the exit code is 124",
+    )
+
+
+def _run(name: str, options: argparse.Namespace) -> int:
+    from framework.commands import running
+
+    return running.run(name, options)
+
+
+# Values: argparse prints the message of an ArgumentTypeError behind the argument's name -------------------------------
+
+
+def _count(text: str) -> int | str:
+    if text == "all":
+        return text
+    if not (_is_number(text) and int(text) <= MOST_WORKERS):
+        raise argparse.ArgumentTypeError(
+            f"{text!a} is not allowed; write a whole number from 0 to {MOST_WORKERS}, or all"
+        )
+    return int(text)
+
+
+def _slot(text: str) -> str:
+    if not re.fullmatch(r"worker-\d{1,9}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write a worker's slot, such as worker-3")
+    return text
+
+
+def _lines(text: str) -> int:
+    if not (_is_number(text) and 1 <= int(text) <= MOST_LINES):
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write a whole number from 1 to {MOST_LINES}")
+    return int(text)
+
+
+def _number(text: str) -> int:
+    if not _is_number(text):
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write an event's number")
+    return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 17
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.1 <= seconds <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write seconds, at least 0.1")
+    return seconds

@@ -1,0 +1,137 @@
+"""Waiting until a change is so, with a bar that shows how far it is: for `scale --wait` and `plan --wait`.
+
+What passes by itself (another scheduler takes the lead, the network is away) is shown and waited out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from framework.commands import show
+from framework.commands.client import Client, Trouble
+from framework.model import ExitCode
+
+PAUSE: Final = 0.5  # seconds between two looks
+WIDE: Final = 2000  # columns, where no terminal is: a script wants whole lines
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standing:
+    """How far it is: ``left`` of what there is to do, with the reason in one sentence; ``document`` says it whole."""
+
+    left: int
+    sentence: str
+    document: Any
+
+
+def workers(client: Client, count: int | str) -> Standing:
+    """
+    Raises:
+        Trouble: CONFLICT, when another number is wanted by now.
+    """
+    found = client.get("v1", "workers").document
+    if found["count"] != count:
+        raise Trouble(
+            f"{show.counted(found['count'], 'worker')} are wanted by now, not {count}: somebody else made a change; "
+            "the wait ends",
+            ExitCode.CONFLICT,
+        )
+    leaving = found["leaving"]
+    if found["missing"]:
+        sentence = f"{found['missing']} missing" + (f", {found['why']}" if found["why"] else "")
+    elif leaving:
+        sentence = f"{leaving[0]['slot']} is {leaving[0]['step']}" + (
+            f", and {len(leaving) - 1} more leave" if len(leaving) > 1 else ""
+        )
+        if leaving[0]["step"] == "persisting" and leaving[0].get("message"):
+            sentence += f": {leaving[0]['message']}"
+    else:
+        sentence = f"{show.counted(found['ready'], 'worker')} ready"
+    return Standing(found["missing"] + len(leaving), sentence, found)
+
+
+def plans(client: Client, name: str) -> Standing:
+    found = [client.get("v1", "plans", name).document] if name else client.get("v1", "plans").document
+    left = sum(total - done for done, total in map(show.done_of, found))
+    open_plans = [plan for plan in found if plan["status"] != "ready"]
+    sentence = next(filter(None, map(show.waits_for, open_plans)), "") or (
+        f"{open_plans[0]['name']} is {open_plans[0]['status']}" if open_plans else "nothing is left to do"
+    )
+    return Standing(max(left, len(open_plans)), sentence, found[0] if name else found)
+
+
+def until(look: Callable[[], Standing], seconds: float, console: Console) -> Standing:
+    """The first standing with nothing left.
+
+    Raises:
+        Trouble: NOT_IN_TIME, or what ``look`` raises that does not pass.
+    """
+    deadline = time.monotonic() + seconds
+    last = "nothing is known yet"
+    with _Bar(console) as bar:
+        while True:
+            try:
+                standing = look()
+            except Trouble as trouble:
+                if not trouble.passes:
+                    raise
+                last = str(trouble)
+                bar.say(last)
+            else:
+                last = standing.sentence
+                bar.show(standing)
+                if standing.left == 0:
+                    return standing
+            if time.monotonic() + PAUSE >= deadline:
+                raise Trouble(f"it is not so after {seconds:g} s: {last}; it goes on", ExitCode.NOT_IN_TIME)
+            time.sleep(PAUSE)
+
+
+class _Bar:
+    """A bar on a terminal; elsewhere a line for each change. The most that was left at any time is the whole."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._whole = 0
+        self._said = ""
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def show(self, standing: Standing) -> None:
+        self._whole = max(self._whole, standing.left)
+        self._progress.update(self._task, total=max(self._whole, 1), completed=max(self._whole, 1) - standing.left)
+        self.say(standing.sentence)
+
+    def say(self, sentence: str) -> None:
+        text = show.plain(sentence)
+        self._progress.update(self._task, description=text.plain)
+        if not self._console.is_terminal and text.plain != self._said:
+            self._console.print(text, soft_wrap=True)
+        self._said = text.plain
+
+
+def console() -> Console:
+    """Standard error: standard output is the answer's. Where no terminal is, no line is broken."""
+    made = Console(stderr=True, highlight=False)
+    return made if made.is_terminal else Console(stderr=True, highlight=False, width=WIDE)

@@ -1,0 +1,187 @@
+"""Another configuration while the service runs: what may change, what a change would do, and the way back. Pure.
+
+Law: what is asked for is read as a whole, as it is at a start, or refused with every mistake. What a change does not
+touch is launched anew by nobody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from framework import config, scaling
+from framework.config import Configuration
+from framework.memory import overridden
+from framework.model import HistoryEntry, Kept, Kind, Policy, Wanted
+from framework.state import State, is_current, is_primary, is_wanted
+
+# Options that the service keeps for its life, or that are changed elsewhere, with what to do instead.
+FIXED: Final[Mapping[str, str]] = {
+    "workers": "ask PUT /v1/workers for another number",
+    "masters": "start the scheduler with another number",
+    "journal": "the journal stays where it is for the life of the service",
+    "journal-folder": "the journal stays where it is for the life of the service",
+    "format": "it is said at a start, once",
+    "name": "the service keeps its name",
+    "role": "Mesos knows the service by it",
+    "principal": "Mesos knows the service by it",
+    "user": "the files on the agents belong to it",
+    "failover-timeout": "Mesos is told of it at a start",
+    "under-storage": "Alluxio's journal holds the root of the namespace",
+    "security": "clients, masters and workers must agree on it at any moment",
+    "data-dir": "the journal and the cached blocks lie there",
+    "ram-dir": "the cached blocks lie there",
+} | dict.fromkeys(config.PROCESS_OPTIONS, "it is one scheduler process's own; start that one with another value")
+MASKED: Final = "***"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Configured:
+    """A configuration, its options' texts as they may lie about, and of those that were changed over the API the texts
+    that the scheduler was started with.
+    """
+
+    configuration: Configuration
+    options: Mapping[str, str]
+    given: Mapping[str, str]
+
+    def wanted(self, state: State) -> Wanted:
+        """Its tasks, as many as are wanted now, and with the plans that rest now."""
+        now = state.wanted
+        return dataclasses.replace(
+            self.configuration.wanted, workers=now.workers, released=now.released, paused=now.paused
+        )
+
+    def entry(self, state: State, now: float) -> HistoryEntry:
+        return dataclasses.replace(
+            scaling.next_entry(state, now),
+            configuration=self.configuration.id,
+            proxies=self.configuration.proxies,
+            options=self.options,
+            given=self.given,
+        )
+
+
+def policy(configuration: Configuration) -> Policy:
+    return Policy(
+        stickiness=configuration.stickiness,
+        unreachable_grace=configuration.unreachable_grace,
+        launch_timeout=configuration.launch_timeout,
+        give_back=configuration.leftover_volumes == "destroy",
+        drain=configuration.decommission_drain,
+        unavailable=configuration.unavailable_workers,
+    )
+
+
+def configured(values: Mapping[str, str], overrides: Mapping[str, str]) -> Configured | list[str]:
+    """``values`` are the texts that the scheduler was started with, by option name, ``overrides`` those that came over
+    the API. The mistakes, if there are any.
+    """
+    texts = {**values, **overrides}
+    read = config.read(texts)
+    if isinstance(read, tuple):
+        return [str(problem).removeprefix("--") for problem in read]
+    own = config.recorded(values)
+    return Configured(read, config.recorded(texts), {name: own.get(name, "") for name in sorted(overrides)})
+
+
+def resumed(values: Mapping[str, str], kept: Kept) -> Configured | list[str]:
+    """What holds after a restart."""
+    return configured(values, overridden(kept, config.recorded(values)))
+
+
+def changed(values: Mapping[str, str], state: State, asked: Mapping[str, str | None]) -> Configured | list[str]:
+    """With these options changed; None takes back what was changed before. The mistakes, if there are any."""
+    mistakes = list(_mistakes(asked))
+    if mistakes:
+        return mistakes
+    own = config.recorded(values)
+    overrides = overridden(Kept(history=state.history), own)
+    for name, text in asked.items():
+        if text is None or text == own.get(name, ""):
+            overrides.pop(name, None)
+        else:
+            overrides[name] = text
+    return configured(values, overrides)
+
+
+def _mistakes(asked: Mapping[str, str | None]) -> Iterator[str]:
+    known = {option.name for option in config.OPTIONS}
+    for name, text in asked.items():
+        if name not in known:
+            yield f"{name}: there is no such option; GET /v1/config shows those that there are"
+        elif name in FIXED:
+            yield f"{name}: it cannot be changed here: {FIXED[name]}"
+        elif text is not None and MASKED in config.recorded({name: text}).get(name, ""):
+            yield f"{name}: a secret is kept nowhere; give it to the scheduler when it is started"
+
+
+def back_to(values: Mapping[str, str], state: State, number: int) -> Configured | list[str]:
+    """With the options of an earlier entry of the history. The mistakes, if there are any."""
+    entry = next((entry for entry in state.history if entry.number == number), None)
+    if entry is None:
+        kept = f"{state.history[0].number} to {state.history[-1].number}" if state.history else "none"
+        return [f"number: there is no entry {number}; those that are kept: {kept}"]
+    now = state.history[-1].options
+    names = [option.name for option in config.OPTIONS if option.name not in FIXED]
+    asked = {name: entry.options.get(name, "") for name in names if entry.options.get(name, "") != now.get(name, "")}
+    own = config.recorded(values)
+    lost = [name for name, text in asked.items() if MASKED in text and text != own.get(name, "")]
+    if lost:
+        return [f"{name}: entry {number} had a secret there, which is kept nowhere; set it anew" for name in lost]
+    return changed(values, state, {name: None if text == own.get(name, "") else text for name, text in asked.items()})
+
+
+# As documents ---------------------------------------------------------------------------------------------------------
+
+
+def as_document(state: State, own: Mapping[str, str]) -> dict[str, Any]:
+    """What is wanted, and what was before."""
+    last = state.history[-1] if state.history else None
+    return {
+        "number": scaling.number(state),
+        "configuration": state.wanted.configuration,
+        "options": dict(last.options if last is not None else own),
+        "changed": sorted(last.given) if last is not None else [],
+        "history": [
+            {
+                "number": entry.number,
+                "at": entry.at,
+                "configuration": entry.configuration,
+                "masters": entry.masters,
+                "workers": scaling.count_shown(entry.workers),
+                "proxies": entry.proxies,
+                "options": dict(entry.options),
+            }
+            for entry in state.history
+        ],
+    }
+
+
+def change_document(before: State, after: Configured, state: State, *, dry_run: bool) -> dict[str, Any]:
+    """What a change does or would do: ``before`` is what it was made from, ``state`` that or a later one."""
+    old = before.history[-1].options if before.history else {}
+    names = sorted({*old, *after.options})
+    return {
+        "dry_run": dry_run,
+        "number": scaling.number(state),
+        "changed": [
+            {"name": name, "before": old.get(name, ""), "after": after.options.get(name, "")}
+            for name in names
+            if old.get(name, "") != after.options.get(name, "")
+        ],
+        "restarts": restarts(before, after.wanted(before)),
+    }
+
+
+def restarts(state: State, wanted: Wanted) -> list[str]:
+    """The slots that run with something else than is wanted then, in the order in which they are launched again."""
+    then = dataclasses.replace(state, wanted=wanted)
+    outdated = [record for record in state.records.values() if is_wanted(then, record) and not is_current(then, record)]
+    kinds = list(Kind)
+
+    def order(record: Any) -> tuple[int, bool, int]:
+        return kinds.index(record.kind), is_primary(state, record), record.index
+
+    return [record.slot for record in sorted(outdated, key=order)]

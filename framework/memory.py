@@ -1,0 +1,85 @@
+"""What the scheduler remembers over its own end, and what each effect adds to that. Pure: stores write it down."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from framework.messages import Effect, Forget, Keep, KeepFrameworkId, KeepWanted, Launch
+from framework.model import HistoryEntry, Kept, Wanted
+
+__all__ = ["KEPT_ENTRIES", "REMEMBERED", "Kept", "after", "newly_wanted", "overridden", "resumed"]
+
+KEPT_ENTRIES: Final = 20
+REMEMBERED: Final = (KeepFrameworkId, KeepWanted, Launch, Keep, Forget)  # the effects that a store writes
+
+
+def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
+    """What is remembered once these effects are decided: ``kept`` itself when they add nothing."""
+    remembered = [effect for effect in effects if isinstance(effect, REMEMBERED)]
+    if not remembered:
+        return kept
+    framework_id, records, retired, history = kept.framework_id, dict(kept.records), dict(kept.retired), kept.history
+    for effect in remembered:
+        match effect:
+            case KeepFrameworkId():
+                framework_id = effect.framework_id
+            case KeepWanted():
+                history = (*history, effect.entry)[-KEPT_ENTRIES:]
+            case Launch():
+                records.update((record.slot, record) for record in effect.records)
+            case Keep():
+                records[effect.record.slot] = effect.record
+            case Forget():
+                records.pop(effect.slot, None)
+                retired[effect.slot] = effect.attempt
+    return Kept(framework_id, records, retired, history)
+
+
+def newly_wanted(
+    kept: Kept, wanted: Wanted, options: Mapping[str, str], now: float, given: Mapping[str, str] | None = None
+) -> tuple[KeepWanted, ...]:
+    """The entry to write when this is wanted from ``now`` on; nothing when the last entry says the same. ``options``
+    are the texts as ``config.recorded`` gives them, and ``given`` those of options that were changed over the API, as
+    the scheduler was started with them.
+    """
+    number = kept.history[-1].number + 1 if kept.history else 1
+    entry = HistoryEntry(
+        number,
+        now,
+        wanted.configuration,
+        wanted.masters,
+        wanted.workers,
+        wanted.proxies,
+        dict(options),
+        tuple(sorted(wanted.released)),
+        dict(given or {}),
+        tuple(sorted(wanted.paused)),
+    )
+    if kept.history and dataclasses.replace(kept.history[-1], number=number, at=now) == entry:
+        return ()
+    return (KeepWanted(entry),)
+
+
+def resumed(kept: Kept, wanted: Wanted, options: Mapping[str, str]) -> Wanted:
+    """What is wanted after a restart: the number of workers that was asked for last holds until the option itself says
+    something else than it did then. A plan that rested goes on to rest.
+    """
+    if not kept.history:
+        return wanted
+    last = kept.history[-1]
+    wanted = dataclasses.replace(wanted, paused=frozenset(last.paused))
+    if last.options.get("workers") != options.get("workers"):
+        return wanted
+    return dataclasses.replace(wanted, workers=last.workers, released=frozenset(last.released))
+
+
+def overridden(kept: Kept, own: Mapping[str, str]) -> dict[str, str]:
+    """The options that were changed over the API and still hold, with their texts: all those that the scheduler was not
+    started with another text for since. ``own`` are its texts as ``config.recorded`` gives them.
+    """
+    if not kept.history:
+        return {}
+    last = kept.history[-1]
+    return {name: last.options.get(name, "") for name, given in last.given.items() if own.get(name, "") == given}

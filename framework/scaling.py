@@ -1,0 +1,298 @@
+"""How many workers, and which: what a call for another number would do, and what there is now. Pure.
+
+Law: whoever goes is chosen here, once, and written down with the number; nothing later chooses anew. What is left out
+are indices, so that no worker that stays is touched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from framework import plans, views
+from framework.model import CachingWorker, DrainStep, HistoryEntry, Kind, Record
+from framework.state import (
+    DECOMMISSION,
+    State,
+    answers_now,
+    down_since,
+    free_indices,
+    is_leaving,
+    is_wanted,
+    leaves_in,
+    wanted_slots,
+)
+
+MOST: Final = 10_000  # workers; the records of more do not fit ZooKeeper's limits
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Change:
+    """What a call for another number of workers does. ``entry`` is None where nothing is to be written: that much is
+    wanted already. ``start`` are slots that were not wanted, ``stop`` the records of those that leave.
+    """
+
+    before: int | None
+    count: int | None
+    entry: HistoryEntry | None
+    start: tuple[str, ...]
+    stop: tuple[Record, ...]
+
+
+def number(state: State) -> int:
+    """Of the last entry of what is wanted: it is the version that two operators compare."""
+    return state.history[-1].number if state.history else 0
+
+
+def workers(state: State) -> list[Record]:
+    return sorted(
+        (record for record in state.records.values() if record.kind is Kind.WORKER), key=lambda record: record.index
+    )
+
+
+def _used(record: Record, known: Mapping[tuple[str, int], CachingWorker]) -> int:
+    worker = known.get((record.hostname, record.ports.get("rpc", -1)))
+    return worker.used if worker is not None else 0
+
+
+def change(state: State, count: int | None, remove: Sequence[str], now: float) -> Change | list[str]:
+    """What happens when ``count`` workers are wanted from ``now`` on (None: one on each agent); ``remove`` names slots
+    that shall go. The mistakes, if there are any.
+    """
+    there = _wanted_now(state)
+    mistakes = _mistakes(count, remove, there)
+    if mistakes:
+        return mistakes
+    before = state.wanted.workers
+    if count is None:
+        start = [record.slot for record in workers(state) if not is_wanted(state, record)]
+        entry = None if before is None else _entry(state, None, (), now)
+        return Change(before, None, entry, tuple(start), ())
+    stay = _chosen(state, count, {int(slot.rpartition("-")[2]) for slot in remove}, there, now)
+    return _change_to(state, count, stay, there, now)
+
+
+def _change_to(state: State, count: int, stay: set[int], there: Sequence[int], now: float) -> Change:
+    """``stay`` are the indices that are wanted from now on, ``there`` those that were."""
+    before, released = state.wanted.workers, tuple(sorted(set(range(max(stay, default=-1) + 1)) - stay))
+    same = before == count and released == tuple(sorted(state.wanted.released))
+    return Change(
+        before,
+        count,
+        None if same else _entry(state, count, released, now),
+        tuple(f"{Kind.WORKER.value}-{index}" for index in sorted(stay - set(there))),
+        tuple(record for record in workers(state) if record.index in there and record.index not in stay),
+    )
+
+
+def replaced(state: State, slot: str, now: float) -> Change | list[str]:
+    """What happens when a worker leaves and another takes its place, under a name that was free."""
+    there, index = _wanted_now(state), int(slot.rpartition("-")[2])
+    if index not in there or state.wanted.workers is None:
+        return [f"{slot} is no worker that is wanted by its number; name one of GET /v1/workers"]
+    leaving = [record.index for record in workers(state) if record.index not in there]
+    stay = (set(there) - {index}) | {next(free_indices([*there, *leaving]))}
+    return _change_to(state, state.wanted.workers, stay, there, now)
+
+
+def _wanted_now(state: State) -> list[int]:
+    if state.wanted.workers is None:
+        return [record.index for record in workers(state)]
+    return list(state.wanted.indices(Kind.WORKER))
+
+
+def _mistakes(count: int | None, remove: Sequence[str], there: Sequence[int]) -> list[str]:
+    mistakes = []
+    known = {f"{Kind.WORKER.value}-{index}" for index in there}
+    mistakes += [
+        f"remove: {slot!a} is no worker that is wanted; name one of GET /v1/workers"
+        for slot in remove
+        if slot not in known
+    ]
+    if len(set(remove)) < len(remove):
+        mistakes.append("remove: a worker is named twice; name each once")
+    if remove and count is None:
+        mistakes.append('remove: nothing can be removed while count is "all"; give the number that stays')
+    elif count is not None and not mistakes and len(remove) > max(0, len(there) - count):
+        mistakes.append(
+            f"remove: {len(remove)} workers are named, and the count of {count} lets {max(0, len(there) - count)} of "
+            f"{len(there)} go; name fewer, or give a smaller count"
+        )
+    return mistakes
+
+
+def _chosen(state: State, count: int, named: set[int], there: Sequence[int], now: float) -> set[int]:
+    """The indices that stay, and those that come: who caches most stays; who is leaving is taken back before anybody
+    new is asked for.
+    """
+    by_index = {record.index: record for record in workers(state)}
+    known = views.listed(state)
+
+    def worth(index: int) -> tuple[bool, int, int]:
+        record = by_index.get(index)
+        runs = record is not None and down_since(state, record, now) is None
+        return runs, _used(record, known) if record is not None else 0, -index
+
+    stay = sorted((index for index in there if index not in named), key=worth, reverse=True)[:count]
+    chosen = set(stay)
+    leaving = [
+        record.index
+        for record in sorted(workers(state), key=lambda record: record.task_id in state.kills)
+        if record.index not in chosen and record.index not in named
+    ]
+    for index in (*leaving, *_more(chosen, leaving, named, count)):
+        if len(chosen) >= count:
+            break
+        chosen.add(index)
+    return chosen
+
+
+def _more(chosen: set[int], leaving: Iterable[int], named: set[int], count: int) -> list[int]:
+    free = free_indices([*chosen, *leaving, *named])
+    return [next(free) for _ in range(count)]
+
+
+def _entry(state: State, count: int | None, released: tuple[int, ...], now: float) -> HistoryEntry:
+    return dataclasses.replace(next_entry(state, now), workers=count, released=released)
+
+
+def next_entry(state: State, now: float) -> HistoryEntry:
+    """An entry that changes nothing yet."""
+    if state.history:
+        return dataclasses.replace(state.history[-1], number=number(state) + 1, at=now)
+    wanted = state.wanted
+    return HistoryEntry(1, now, wanted.configuration, wanted.masters, wanted.workers, wanted.proxies, {})
+
+
+def resting(entry: HistoryEntry, paused: frozenset[str]) -> HistoryEntry:
+    return dataclasses.replace(entry, paused=tuple(sorted(paused)))
+
+
+# As documents ---------------------------------------------------------------------------------------------------------
+
+
+def count_shown(workers: int | None) -> int | str:
+    return "all" if workers is None else workers
+
+
+def as_document(state: State, now: float) -> dict[str, Any]:
+    """What is wanted and what there is."""
+    missing, why = _missing(state, now)
+    known = views.listed(state)
+    wanted = [record for record in workers(state) if is_wanted(state, record)]
+    shown = {task["slot"]: task for task in views.tasks(state, now) if task["kind"] == Kind.WORKER.value}
+    return {
+        "count": count_shown(state.wanted.workers),
+        "ready": sum(answers_now(state, record) for record in wanted),
+        "missing": missing,
+        "why": why,
+        "workers": [
+            task for slot, task in shown.items() if state.wanted.includes(Kind.WORKER, int(slot.rpartition("-")[2]))
+        ],
+        "leaving": [_leaving(state, record, known, now) for record in workers(state) if not is_wanted(state, record)],
+    }
+
+
+def _leaving(
+    state: State, record: Record, known: Mapping[tuple[str, int], CachingWorker], now: float
+) -> dict[str, Any]:
+    step, message = leaving_step(state, record, now)
+    return {
+        "slot": record.slot,
+        "hostname": record.hostname,
+        "used_bytes": _used(record, known),
+        "step": step,
+        "message": message,
+    }
+
+
+def leaving_step(state: State, record: Record, now: float) -> tuple[str, str]:
+    """How far a worker is that leaves: persisting, draining or stopping, with a sentence."""
+    if record.task_id in state.kills or not is_leaving(state, record):
+        return "stopping", "it is being killed"
+    drain = state.drains.get(record.task_id)
+    left = leaves_in(state, record, now)
+    if drain is None or left is None:
+        return "persisting", drain.message if drain is not None else "what only it caches is looked for"
+    return "draining", f"no client is sent to it any more; it is killed in {left:.0f} s"
+
+
+def _missing(state: State, now: float) -> tuple[int, str]:
+    """How many of the wanted workers are not there, and why the first is not."""
+    slots = wanted_slots(state, Kind.WORKER)
+    if state.wanted.workers is None:
+        slots = slots[:-1]
+    lacking = [slot for slot in slots if (record := state.records.get(slot)) is None or not answers_now(state, record)]
+    if not lacking:
+        return 0, ""
+    return len(lacking), _why(state, lacking[0], now)
+
+
+def _why(state: State, slot: str, now: float) -> str:
+    why = f"{slot}: {plans.reason(state, slot, now)}"
+    refusal = next((told for told in reversed(state.refusals) if told.reason.startswith(f"{slot}: ")), None)
+    if refusal is not None and slot not in state.records:
+        why += f" (agent {refusal.hostname} {refusal.reason.removeprefix(f'{slot}: ')})"
+    return why
+
+
+def _would_wait(state: State, change: Change, now: float) -> tuple[int, str]:
+    """Nobody knows agents that make no offer; but where a worker waits for one that fits, the next would wait too."""
+    if change.before is None or change.count is None:
+        return 0, ""
+    waiting = [slot for slot in wanted_slots(state, Kind.WORKER) if slot not in state.records]
+    missing = len(waiting) + change.count - change.before if waiting else 0
+    return (missing, _why(state, waiting[0], now)) if missing > 0 else (0, "")
+
+
+def change_document(state: State, change: Change, now: float, *, dry_run: bool) -> dict[str, Any]:
+    """What a call does or would do. ``state`` is the one that it was made from, or a later one."""
+    known = views.listed(state)
+    missing, why = _would_wait(state, change, now) if dry_run else _missing(state, now)
+    return {
+        "dry_run": dry_run,
+        "before": count_shown(change.before),
+        "count": count_shown(change.count),
+        "start": list(change.start),
+        "stop": [
+            {"slot": record.slot, "hostname": record.hostname, "used_bytes": _used(record, known)}
+            for record in change.stop
+        ],
+        "missing": missing,
+        "why": why,
+        "number": number(state),
+    }
+
+
+# As a plan ------------------------------------------------------------------------------------------------------------
+
+_STEPS: Final = ("persist", "decommission", "drain", "stop")
+
+
+def decommission(state: State, now: float) -> plans.Plan:
+    """The workers that leave, each with its steps."""
+    return plans.Plan(
+        DECOMMISSION,
+        tuple(
+            plans.Phase(record.slot, tuple(_steps(state, record, now)))
+            for record in workers(state)
+            if not is_wanted(state, record)
+        ),
+        DECOMMISSION in state.wanted.paused,
+    )
+
+
+def _steps(state: State, record: Record, now: float) -> Iterable[plans.Step]:
+    step, message = leaving_step(state, record, now)
+    at = {"persisting": 0, "draining": 2, "stopping": 3}[step]
+    drain = state.drains.get(record.task_id)
+    if at == 0 and drain is not None and drain.step is DrainStep.PERSISTING and not drain.message:
+        at = 1
+    for place, name in enumerate(_STEPS):
+        if place < at:
+            yield plans.Step(name, plans.Status.READY)
+        elif place == at:
+            yield plans.Step(name, plans.Status.STARTING, message)
+        else:
+            yield plans.Step(name, plans.Status.PENDING)

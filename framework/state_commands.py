@@ -1,0 +1,276 @@
+"""``alluxio-mesos state``: the kept state of a service, shown, written to a file and read from one. It works on
+ZooKeeper directly and needs no scheduler; nothing here talks to Mesos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from framework import config, wire
+from framework.model import ExitCode, HistoryEntry, Kept, Record
+from framework.store import StoreError
+
+# The options that say which state is meant, as the scheduler has them.
+PLACE: Final = ("name", "zookeeper", "zookeeper-auth-file")
+
+
+class Refusal(Exception):
+    """What was asked for is not done; the message says why and what to do."""
+
+    def __init__(self, sentence: str, exit_code: ExitCode) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("state", help="show, export or import what a service keeps in ZooKeeper")
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    for name, help_text, run in (
+        ("show", "show the framework id, what was launched and what was wanted", _show),
+        ("export", "write all of it to a file, as one JSON document", _export),
+        ("import", "read such a file into a service's path", _import),
+    ):
+        action = actions.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
+        for option in config.OPTIONS:
+            if option.name in PLACE:
+                action.add_argument(
+                    f"--{option.name}",
+                    dest=option.name,
+                    metavar=option.value,
+                    help=f"{option.help} [{option.environment}]",
+                )
+        action.set_defaults(run=lambda options, run=run, name=name: _guarded(name, run, options))
+        if name == "show":
+            action.add_argument("--json", action="store_true", help="print one JSON document")
+        else:
+            action.add_argument("file", metavar="FILE", help="the file; - is standard output or input")
+        if name == "import":
+            action.add_argument("--replace", action="store_true", help="replace the state that is there")
+
+
+def _guarded(
+    name: str, run: Callable[[argparse.Namespace, Mapping[str, str]], None], options: argparse.Namespace
+) -> int:
+    place, problems = _place(vars(options), os.environ)
+    for problem in problems:
+        print(f"alluxio-mesos state {name}: {problem}", file=sys.stderr)
+    if problems:
+        return ExitCode.CONFIGURATION
+    try:
+        run(options, place)
+    except (Refusal, StoreError) as error:
+        print(f"alluxio-mesos state {name}: {error}", file=sys.stderr)
+        return error.exit_code
+    return ExitCode.DONE
+
+
+def _place(given: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, str], list[config.Problem]]:
+    values: dict[str, str] = {}
+    problems: list[config.Problem] = []
+    for option in config.OPTIONS:
+        if option.name not in PLACE:
+            continue
+        text = given[option.name] or environment.get(option.environment, "") or option.default
+        if text is None:
+            problems.append(
+                config.Problem(option.name, f"it is required ({option.help}); give it, or set {option.environment}")
+            )
+            continue
+        try:
+            values[option.name] = option.read(text)
+        except config.Invalid as invalid:
+            problems.append(config.Problem(option.name, str(invalid)))
+    return values, problems
+
+
+class _Place:
+    """A session, and the path of the service in it."""
+
+    def __init__(self, place: Mapping[str, str]) -> None:
+        from framework import zookeeper  # kazoo is loaded only where it is needed: --help is quick
+
+        self.hosts = place["zookeeper"].partition("/")[0]
+        self.path = config.service_path(place["zookeeper"], place["name"])
+        credentials = zookeeper.read_credentials(place["zookeeper-auth-file"])
+        self.session = zookeeper.connect(self.hosts, credentials=credentials)
+
+    def __enter__(self) -> _Place:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.session.close()
+
+    def kept(self) -> Kept:
+        from framework.zookeeper import store
+
+        nodes = store.read(self.session, self.path)
+        if not nodes:
+            raise Refusal(
+                f"no state lies at {self.path} in ZooKeeper at {self.hosts}; check --zookeeper and --name",
+                ExitCode.UNAVAILABLE,
+            )
+        return store.decode(nodes, self.path)
+
+    def leader(self) -> str | None:
+        from framework.zookeeper import election
+
+        return election.leader_of(self.session, self.path)
+
+
+# The actions ----------------------------------------------------------------------------------------------------------
+
+
+def _show(options: argparse.Namespace, place: Mapping[str, str]) -> None:
+    with _Place(place) as there:
+        kept, leader = there.kept(), there.leader()
+    if options.json:
+        head = {"path": there.path, "leader": leader}
+        print(json.dumps({**head, **json.loads(wire.encode_state(kept))}, indent=2))
+    else:
+        print("\n".join(lines(kept, f"{there.path} in ZooKeeper at {there.hosts}", leader)))
+
+
+def _export(options: argparse.Namespace, place: Mapping[str, str]) -> None:
+    with _Place(place) as there:
+        kept = there.kept()
+    document = wire.encode_state(kept)
+    if options.file == "-":
+        sys.stdout.write(document.decode())
+        return
+    file, scratch = Path(options.file), Path(f"{options.file}.new")
+    try:
+        scratch.write_bytes(document)
+        scratch.replace(file)  # a file that is there is whole
+    except OSError as error:
+        raise Refusal(f"{file} cannot be written ({error.strerror})", ExitCode.UNAVAILABLE) from error
+    print(f"{there.path}: {_counts(kept)} written to {file}")
+
+
+def _import(options: argparse.Namespace, place: Mapping[str, str]) -> None:
+    from framework.zookeeper import election, store
+
+    kept = _read(options.file)
+    with _Place(place) as there:
+        store.prepare(there.session, there.path)
+        with election.lead_for_a_moment(there.session, there.path) as lead:
+            if lead is None:
+                leader = there.leader()
+                raise Refusal(
+                    f"a scheduler leads at {leader or 'an unknown address'}; stop every scheduler of the service first",
+                    ExitCode.IN_USE,
+                )
+            if store.read(there.session, there.path) and not options.replace:
+                raise Refusal(
+                    f"{there.path} holds a state already; give --replace to replace it "
+                    "(`alluxio-mesos state export` keeps a copy)",
+                    ExitCode.IN_USE,
+                )
+            changed = store.ZooKeeperStore(there.session, there.path, lead).replace(kept)
+    print(f"{there.path}: {_counts(kept)} imported, {changed} nodes written or removed")
+
+
+def _read(name: str) -> Kept:
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise Refusal(f"{name} cannot be read ({error.strerror})", ExitCode.UNAVAILABLE) from error
+    try:
+        return wire.decode_state(data)
+    except wire.WireError as error:
+        raise Refusal(f"{name}: {error}", ExitCode.CONFIGURATION) from error
+
+
+def _counts(kept: Kept) -> str:
+    framework = f"framework {kept.framework_id}" if kept.framework_id else "no framework id"
+    return (
+        f"{framework}, {len(kept.records)} records, {len(kept.retired)} forgotten slots, "
+        f"{len(kept.history)} entries of the history"
+    )
+
+
+# For people -----------------------------------------------------------------------------------------------------------
+
+
+def lines(kept: Kept, title: str, leader: str | None) -> list[str]:
+    """The state as a page of text."""
+    return [
+        title,
+        f"leader        {leader or ('no scheduler leads' if leader is None else 'an unknown address')}",
+        f"framework id  {kept.framework_id or 'none yet'}",
+        f"forgotten     {len(kept.retired)} slots",
+        "",
+        *table(
+            ("SLOT", "TASK", "AGENT", "CONFIGURATION", "LAUNCHED", "MARKS", "PORTS"),
+            [_record_row(record) for record in sorted(kept.records.values(), key=_order)],
+            "nothing was launched",
+        ),
+        "",
+        *table(
+            ("WANTED", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS", "PROXIES", "CHANGED"),
+            [
+                _entry_row(entry, before)
+                for before, entry in reversed(list(zip((None, *kept.history), kept.history, strict=False)))
+            ],
+            "nothing was wanted yet",
+        ),
+    ]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) -> list[str]:
+    """Columns as wide as their widest cell; ``nothing`` when there are no rows."""
+    if not rows:
+        return [nothing]
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    ]
+
+
+def _order(record: Record) -> tuple[str, int]:
+    return record.kind.value, record.index
+
+
+def _record_row(record: Record) -> tuple[str, ...]:
+    marks = [name for name, is_set in (("formatted", record.formatted), ("deployed", record.deployed)) if is_set]
+    marks += [f"{volume.tier} {volume.size} MiB" for volume in record.volumes]
+    ports = ", ".join(f"{name} {port}" for name, port in record.ports.items())
+    return (
+        record.slot,
+        record.task_id,
+        record.hostname,
+        record.configuration,
+        _time(record.launched_at),
+        ", ".join(marks) or "-",
+        ports or "-",
+    )
+
+
+def _entry_row(entry: HistoryEntry, before: HistoryEntry | None) -> tuple[str, ...]:
+    return (
+        str(entry.number),
+        _time(entry.at),
+        entry.configuration,
+        str(entry.masters),
+        "all" if entry.workers is None else str(entry.workers),
+        str(entry.proxies),
+        "; ".join(_differences(before, entry)) or "-",
+    )
+
+
+def _differences(before: HistoryEntry | None, entry: HistoryEntry) -> Iterable[str]:
+    old = before.options if before is not None else entry.options
+    for name in sorted({*old, *entry.options}):
+        was, now = old.get(name, "none"), entry.options.get(name, "none")
+        if was != now:
+            yield f"{name}: {was} -> {now}"
+
+
+def _time(at: float) -> str:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
