@@ -1,0 +1,267 @@
+"""The screen of `top`: what has room where, and the real thing in a real terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from eventually import eventually
+from fake_service import TOKEN, Service, plan, problem, service, task
+from framework.commands import screen, show
+from framework.commands.screen import Look
+
+ROOT = Path(__file__).parents[2]
+NOW = 1_700_000_100.0
+
+
+def look(**more: Any) -> Look:
+    with service() as made:
+        found = Look(
+            "http://api:8080",
+            NOW - 1,
+            {"healthy": True, "role": "leader", "reason": "", "seconds_since_heard": 1.0},
+            made._status(),
+            made._workers(),
+            [plan("deploy"), plan("recovery")],
+            {"waiting": 2, "suppressed": False, "refused": made.refused},
+            made.events,
+        )
+    return Look(**{name: more.get(name, getattr(found, name)) for name in Look.__dataclass_fields__})
+
+
+def lines(found: Look, width: int = 80, height: int = 24) -> list[str]:
+    console = Console(width=width, height=height, highlight=False, force_terminal=False)
+    with console.capture() as captured:
+        console.print(screen.picture(found, width, height, NOW))
+    return [line.rstrip() for line in captured.get().removesuffix("\n").split("\n")]
+
+
+def test_a_small_terminal_shows_each_part() -> None:
+    shown = lines(look())
+    assert len(shown) <= 24
+    assert max(map(len, shown)) <= 80
+    text = "\n".join(shown)
+    assert "alluxio  well (leader, heard of Mesos 1 s ago)" in shown[0]
+    assert "96.0 MiB of 768.0 MiB (12 %)" in shown[1]
+    assert shown[2] == "wanted: 3 workers; 3 answer"
+    for words in ("TASKS  4, all ready", "PLANS", "deploy", "2 of 3", "OFFERS  2 not answered", "2x on 2 agents"):
+        assert words in text
+    assert text.index("worker-3.1 is launched") < text.index("worker-2.1 is launched")
+    assert shown[-1].startswith("q ends   http://api:8080, answered 1 s ago")
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 12), (200, 60), (79, 13), (41, 100)])
+def test_it_fits_every_terminal(width: int, height: int) -> None:
+    many = [task(index, message="a sentence that is longer than any line " * 5) for index in range(1000)]
+    status = {**look().status, "tasks": many}  # type: ignore[dict-item]
+    events = [{"number": n, "at": NOW, "kind": "updated", "text": "very long " * 50} for n in range(300)]
+    plans = [plan(f"plan-{number}") for number in range(9)]
+    shown = lines(look(status=status, events=events, plans=plans), width, height)
+    assert len(shown) <= height
+    assert max(map(len, shown)) <= width
+    assert shown[-1].startswith("q ends")
+
+
+def test_of_a_thousand_tasks_those_that_are_not_well_come_first() -> None:
+    many = [task(index) for index in range(1000)]
+    many[777] |= {"phase": "unreachable", "message": "its agent is gone"}
+    status = {**look().status, "tasks": many}  # type: ignore[dict-item]
+    shown = lines(look(status=status))
+    row = next(place for place, line in enumerate(shown) if line.startswith("TASKS"))
+    assert shown[row] == "TASKS  1000, 1 not ready"
+    assert shown[row + 1].startswith("worker-777 unreachable")
+    assert any(line.startswith("  and 99") and line.endswith("more") for line in shown)
+
+
+def test_who_leaves_says_how_far_it_is() -> None:
+    leaving = {
+        "slot": "worker-2",
+        "hostname": "h",
+        "used_bytes": 1,
+        "step": "persisting",
+        "message": "2 files are left",
+    }
+    workers = {"count": 2, "ready": 2, "missing": 0, "why": "", "workers": [], "leaving": [leaving]}
+    shown = lines(look(workers=workers))
+    assert shown[2] == "wanted: 2 workers; 2 answer, 1 leaving"
+    row = next(place for place, line in enumerate(shown) if line.startswith("TASKS"))
+    assert shown[row + 1].split()[:2] == ["worker-2", "persisting"]
+    assert shown[row + 1].endswith("2 files are left")
+
+
+def test_what_an_older_scheduler_does_not_have_is_left_out() -> None:
+    shown = "\n".join(lines(look(workers=None, events=None)))
+    assert "EVENTS" not in shown
+    assert "wanted: 3 workers" in shown
+
+
+def test_no_answer_says_so_and_keeps_the_last_one() -> None:
+    shown = lines(look(health=None, trouble="http://api:8080 does not answer"))
+    assert "no answer: http://api:8080 does not answer" in shown[0]
+    assert any(line.startswith("worker-2") for line in shown)
+    nothing = lines(Look("http://api:8080"))
+    assert "no answer: http://api:8080 is asked" in nothing[0]
+
+
+def test_too_small_a_terminal_is_told() -> None:
+    assert lines(look(), 39, 24)[0].startswith("39x24 is too small")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "free", "expected"),
+    [
+        ([(100, 5), (2, 3), (50, 4)], 14, [8, 2, 4]),
+        ([(3, 5), (2, 3), (50, 4)], 14, [3, 2, 9]),
+        ([(100, 5), (9, 3), (9, 4)], 6, [5, 1, 0]),
+        ([(1, 5)], 14, [1]),
+    ],
+)
+def test_rows_are_shared(wanted: list[tuple[int, int]], free: int, expected: list[int]) -> None:
+    assert screen.shares(wanted, free) == expected
+
+
+# In a real terminal ---------------------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """tmux, with a server of its own."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._name = f"top-{uuid.uuid4().hex}"
+        self.tmux("-f", os.devnull, "new-session", "-d", "-s", "t", "-x", str(width), "-y", str(height), "sh")
+
+    def tmux(self, *arguments: str) -> str:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("TMUX", "ALLUXIO_"))}
+        environment |= {"LC_ALL": "C.UTF-8", "PS1": "$ "}
+        done = subprocess.run(
+            ["tmux", "-L", self._name, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+            timeout=20,
+        )
+        return done.stdout
+
+    def type(self, text: str) -> None:
+        self.tmux("send-keys", "-t", "t", "-l", text)
+
+    def key(self, name: str) -> None:
+        self.tmux("send-keys", "-t", "t", name)
+
+    @property
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p", "-t", "t")
+
+    def shows(self, words: str) -> bool:
+        return words in self.screen
+
+
+@contextlib.contextmanager
+def terminal(width: int = 80, height: int = 24) -> Iterator[Terminal]:
+    made = Terminal(width, height)
+    try:
+        yield made
+    finally:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            made.tmux("kill-server")
+
+
+@contextlib.contextmanager
+def running_top(api: Service, width: int = 80, height: int = 24, options: str = "") -> Iterator[Terminal]:
+    with terminal(width, height) as made:
+        made.type(
+            f"echo before; PYTHONPATH={ROOT} {sys.executable} -m framework top --api {api.url} --every 0.2 {options}; "
+            "echo ended $?"
+        )
+        made.key("Enter")
+        yield made
+
+
+needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+
+@needs_tmux
+def test_in_a_terminal_it_lives_and_q_ends_it() -> None:
+    with service() as api, running_top(api) as made:
+        eventually(lambda: made.shows("alluxio  well"), "the screen comes")
+        shown = made.screen.splitlines()
+        assert len(shown) <= 24
+        for words in ("wanted: 3 workers; 3 answer", "TASKS  4, all ready", "PLANS", "EVENTS", "q ends"):
+            assert words in made.screen
+        api.tasks[1] |= {"phase": "unreachable"}
+        api.events.append({"number": 4, "at": NOW, "kind": "updated", "text": "worker-1.1 cannot be reached"})
+        eventually(lambda: made.shows("TASKS  4, 1 not ready"), "the change shows")
+        eventually(lambda: made.shows("worker-1.1 cannot be reached"), "the event shows")
+        made.key("q")
+        eventually(lambda: made.shows("ended 0"), "q ends it")
+        assert "before" in made.screen  # the screen of before is back
+        assert "TASKS" not in made.screen
+        made.type("echo typed")
+        eventually(lambda: made.shows("echo typed"), "what is typed shows again")
+
+
+@needs_tmux
+@pytest.mark.parametrize("key", ["C-c", "Q"])
+def test_other_keys_that_end_it(key: str) -> None:
+    with service() as api, running_top(api) as made:
+        eventually(lambda: made.shows("alluxio  well"), "the screen comes")
+        made.key("x")  # means nothing
+        made.key(key)
+        eventually(lambda: made.shows("ended 0"), f"{key} ends it")
+
+
+@needs_tmux
+def test_it_follows_the_size_of_the_terminal() -> None:
+    with service() as api, running_top(api) as made:
+        eventually(lambda: made.shows("alluxio  well"), "the screen comes")
+        made.tmux("resize-window", "-t", "t", "-x", "50", "-y", "14")
+        eventually(lambda: made.screen.splitlines()[13].startswith("q ends"), "it fills the smaller terminal")
+
+
+@needs_tmux
+def test_it_outlasts_a_scheduler_that_is_away() -> None:
+    with service() as api, running_top(api) as made:
+        eventually(lambda: made.shows("alluxio  well"), "the screen comes")
+        api.said["/v1/health"] = problem(503, "no scheduler leads")
+        eventually(lambda: made.shows("no answer: "), "it says so")
+        assert made.shows("worker-2")
+        api.said.clear()
+        eventually(lambda: made.shows("alluxio  well"), "it is back")
+        made.key("q")
+        eventually(lambda: made.shows("ended 0"), "q ends it")
+
+
+@needs_tmux
+def test_a_wrong_token_ends_it_with_a_sentence() -> None:
+    with service() as api:
+        api.token = TOKEN
+        with running_top(api) as made:
+            eventually(lambda: made.shows("ended 77"), "it ends")
+            assert made.shows("wants a token (401)")
+
+
+@pytest.mark.parametrize(
+    ("done", "whole", "text"),
+    [
+        (0, 100, "──────────"),
+        (0.1, 100, "╸─────────"),
+        (50, 100, "━━━━━─────"),
+        (99, 100, "━━━━━━━━━╸"),
+        (100, 100, "━━━━━━━━━━"),
+        (120, 100, "━━━━━━━━━━"),
+        (0, 0, "──────────"),
+    ],
+)
+def test_a_bar_can_be_read_without_colours(done: float, whole: float, text: str) -> None:
+    assert show.bar(done, whole, 10, "cyan").plain == text
