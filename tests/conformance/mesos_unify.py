@@ -54,7 +54,7 @@ class Variables:
     def text(self, value: str) -> str:
         """`value` as it reads here; in one pass, as an id of here may hold a port of the trace among its digits."""
         known = sorted((key for key in self._here if isinstance(key, str)), key=len, reverse=True)
-        return re.sub("|".join(map(re.escape, known)), lambda found: str(self._here[found[0]]), value) if known else value
+        return re.sub("|".join(map(re.escape, known)), lambda found: str(self._here.get(found[0], "")), value)
 
 
 def unify(trace: Any, here: Any, variables: Variables, where: str = "", key: str = "") -> None:
