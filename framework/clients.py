@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 
 from framework.config import Configuration
 from framework.model import Journal, Kind, Record
-from framework.state import State, answers_now, master_address, masters, wanted_slots
+from framework.state import State, answers_now, in_order, master_address, masters, wanted_slots
 
 ALLUXIO_VERSION: Final = "2.9.6"
 CLIENT_JAR: Final = f"/path/to/alluxio-{ALLUXIO_VERSION}-client.jar"
@@ -207,9 +207,7 @@ def _in_comment(text: str) -> str:
 
 def s3(state: State, configuration: Configuration) -> Guide | Missing:
     """The S3 proxies' endpoints, for the aws command line and for boto3."""
-    proxies = sorted(
-        (record for record in state.records.values() if record.kind is Kind.PROXY), key=lambda record: record.index
-    )
+    proxies = sorted((record for record in state.records.values() if record.kind is Kind.PROXY), key=in_order)
     if not proxies:
         if state.wanted.proxies:
             return Missing(503, "no S3 proxy has an agent yet; /v1/plans/deploy says what it waits for")
@@ -273,7 +271,7 @@ def targets(state: State, configuration: Configuration) -> list[dict[str, Any]]:
                 "kind": record.kind.value,
             },
         }
-        for record in sorted(shown, key=lambda record: (list(Kind).index(record.kind), record.index))
+        for record in sorted(shown, key=in_order)
     ]
 
 

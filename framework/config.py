@@ -16,7 +16,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from framework.model import MEMBER_PORTS, Journal, Kind, Need, VolumeNeed, Wanted
+from framework import placement
+from framework.model import MEMBER_PORTS, Constraint, Journal, Kind, Need, VolumeNeed, Wanted
 from framework.sizing import Jvm, task_memory
 
 MIB: Final = 1024 * 1024
@@ -66,6 +67,14 @@ def size(text: str) -> int:
 def size_or_none(text: str) -> int:
     """A size, or 0 for none."""
     return 0 if re.fullmatch(r"0\s*([KMGT]i?B?)?", text.strip(), re.IGNORECASE) else size(text)
+
+
+def has_tier(text: str) -> bool:
+    """Whether this is the size of a tier that is there; a text that is no size says nothing."""
+    try:
+        return bool(text) and size_or_none(text) > 0
+    except Invalid:
+        return False
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -234,6 +243,13 @@ def properties(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def constraints(text: str) -> tuple[Constraint, ...]:
+    try:
+        return placement.read(text)
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+
+
 def text_line(text: str) -> str:
     if "\n" in text or "\0" in text:
         raise Invalid("it must be one line")
@@ -263,6 +279,9 @@ class Option:
         return ENVIRONMENT_PREFIX + self.attribute.upper()
 
 
+_PLACEMENT: Final = (
+    "attribute:OPERATOR:value with ';' between several, such as rack:IS:r1 or hostname:UNLIKE:db.*; IS, LIKE or UNLIKE"
+)
 OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "name", "service", name, "alluxio", "the service's name: two services in one cluster have two names", "NAME"
@@ -484,6 +503,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("master-direct", "masters", size, "256MB", "direct memory of a master", "SIZE"),
     Option("master-disk", "masters", size, "1GB", "disk of a master, for its journal and metadata", "SIZE"),
     Option("job-master-heap", "masters", size, "512MB", "heap of a job master", "SIZE"),
+    Option("master-placement", "masters", constraints, "", f"where masters may run: {_PLACEMENT}", "CONSTRAINTS"),
     Option(
         "workers",
         "workers",
@@ -527,6 +547,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option("worker-disk", "workers", size, "256MB", "disk of a worker, for its logs", "SIZE"),
     Option("job-worker-heap", "workers", size, "256MB", "heap of a job worker", "SIZE"),
+    Option("worker-placement", "workers", constraints, "", f"where workers may run: {_PLACEMENT}", "CONSTRAINTS"),
     Option(
         "proxies",
         "proxies",
@@ -537,6 +558,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option("proxy-cpus", "proxies", cpus, "0.5", "CPUs of a proxy", "CPUS"),
     Option("proxy-heap", "proxies", size, "512MB", "heap of a proxy", "SIZE"),
+    Option("proxy-placement", "proxies", constraints, "", f"where proxies may run: {_PLACEMENT}", "CONSTRAINTS"),
     Option(
         "stickiness",
         "recovery",
@@ -666,6 +688,7 @@ class Configuration:
     master_direct: int
     master_disk: int
     job_master_heap: int
+    master_placement: tuple[Constraint, ...]
     workers: int | None
     worker_cpus: int
     worker_heap: int
@@ -677,9 +700,11 @@ class Configuration:
     leftover_volumes: str
     worker_disk: int
     job_worker_heap: int
+    worker_placement: tuple[Constraint, ...]
     proxies: int
     proxy_cpus: int
     proxy_heap: int
+    proxy_placement: tuple[Constraint, ...]
     stickiness: float
     decommission_drain: float
     unavailable_workers: float
@@ -773,6 +798,11 @@ class Configuration:
             self.id,
             self.journal_kind,
             configurations=self.ids,
+            placements={
+                Kind.MASTER: self.master_placement,
+                Kind.WORKER: self.worker_placement,
+                Kind.PROXY: self.proxy_placement,
+            },
         )
 
 
@@ -800,6 +830,9 @@ _NEUTRAL: Final = frozenset(
         "proxies",
         "format",
         "leftover_volumes",
+        "master_placement",
+        "worker_placement",
+        "proxy_placement",
         "log_level",
         "failover_timeout",
         "stickiness",
@@ -825,6 +858,11 @@ def _fields(prefixes: tuple[str, ...]) -> frozenset[str]:
 def _digest(configuration: Configuration, left_out: frozenset[str]) -> str:
     facts = {field: value for field, value in dataclasses.asdict(configuration).items() if field not in left_out}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def by_ids(configuration: Configuration) -> dict[str, Configuration]:
+    """By its own id, and by those that its tasks' records bear: equal ids launch the same tasks."""
+    return dict.fromkeys((configuration.id, *configuration.ids.values()), configuration)
 
 
 def service_path(zookeeper: str, service: str) -> str:
@@ -905,7 +943,7 @@ def read(values: Mapping[str, str]) -> Configuration | tuple[Problem, ...]:
     problems.extend(_contradictions(read_values))
     if problems:
         return tuple(problems)
-    for listed in ("properties", "api_proxies"):
+    for listed in ("properties", "api_proxies", "master_placement", "worker_placement", "proxy_placement"):
         read_values[listed] = tuple(read_values[listed])
     return Configuration(**read_values)
 

@@ -7,14 +7,14 @@ touch is launched anew by nobody.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from framework import config, scaling
 from framework.config import Configuration
 from framework.memory import overridden
-from framework.model import HistoryEntry, Kept, Kind, Policy, Wanted
-from framework.state import State, is_current, is_primary, is_wanted
+from framework.model import Group, GroupEntry, HistoryEntry, Kept, Kind, Policy, Record, Wanted, group_named
+from framework.state import State, in_order, is_current, is_primary, is_wanted
 
 # Options that the service keeps for its life, or that are changed elsewhere, with what to do instead.
 FIXED: Final[Mapping[str, str]] = {
@@ -45,13 +45,33 @@ class Configured:
     configuration: Configuration
     options: Mapping[str, str]
     given: Mapping[str, str]
+    groups: Mapping[str, Configuration] = dataclasses.field(default_factory=dict)  # by ``worker-NAME``
+
+    @property
+    def launching(self) -> tuple[Configuration, ...]:
+        """All that tasks are launched with."""
+        return (self.configuration, *self.groups.values())
+
+    @property
+    def own_wanted(self) -> Wanted:
+        """Its tasks, as many as it says itself; of each group none yet."""
+        groups = {
+            group: Group(0, found.needs[Kind.WORKER], found.ids[Kind.WORKER], found.wanted.placements[Kind.WORKER])
+            for group, found in self.groups.items()
+        }
+        return dataclasses.replace(self.configuration.wanted, groups=groups)
 
     def wanted(self, state: State) -> Wanted:
         """Its tasks, as many as are wanted now, and with the plans that rest now."""
         now = state.wanted
-        return dataclasses.replace(
-            self.configuration.wanted, workers=now.workers, released=now.released, paused=now.paused
-        )
+        own = self.own_wanted
+        groups = {
+            name: dataclasses.replace(group, count=now.groups[name].count, released=now.groups[name].released)
+            if name in now.groups
+            else group
+            for name, group in own.groups.items()
+        }
+        return dataclasses.replace(own, workers=now.workers, released=now.released, paused=now.paused, groups=groups)
 
     def entry(self, state: State, now: float) -> HistoryEntry:
         return dataclasses.replace(
@@ -74,21 +94,55 @@ def policy(configuration: Configuration) -> Policy:
     )
 
 
-def configured(values: Mapping[str, str], overrides: Mapping[str, str]) -> Configured | list[str]:
+def configured(
+    values: Mapping[str, str], overrides: Mapping[str, str], groups: Iterable[GroupEntry] = ()
+) -> Configured | list[str]:
     """``values`` are the texts that the scheduler was started with, by option name, ``overrides`` those that came over
-    the API. The mistakes, if there are any.
+    the API, and ``groups`` those of workers with options of their own. The mistakes, if there are any.
     """
     texts = {**values, **overrides}
     read = config.read(texts)
     if isinstance(read, tuple):
         return [str(problem).removeprefix("--") for problem in read]
+    found: dict[str, Configuration] = {}
+    mistakes: list[str] = []
+    for group in groups:
+        of_group = _of_group(texts, group)
+        if isinstance(of_group, list):
+            mistakes += [f"group {group.name}: {mistake}" for mistake in of_group]
+        else:
+            found[group_named(group.name)] = of_group
+    if mistakes:
+        return mistakes
     own = config.recorded(values)
-    return Configured(read, config.recorded(texts), {name: own.get(name, "") for name in sorted(overrides)})
+    given = {name: own.get(name, "") for name in sorted(overrides)}
+    return Configured(read, config.recorded(texts), given, found)
+
+
+def _of_group(texts: Mapping[str, str], group: GroupEntry) -> Configuration | list[str]:
+    """The configuration whose workers are those of the group."""
+    own = {**texts, **group.options}
+    if not any(config.has_tier(own.get(option, "")) for option in ("worker-ssd", "worker-hdd")):
+        own["persistent-volumes"] = "no"  # it has nothing that could lie on one
+    read = config.read(own)
+    if isinstance(read, tuple):
+        return [str(problem).removeprefix("--") for problem in read]
+    return read
+
+
+def group_entries(history: Sequence[HistoryEntry]) -> tuple[GroupEntry, ...]:
+    """The groups that are wanted now."""
+    return history[-1].groups if history else ()
 
 
 def resumed(values: Mapping[str, str], kept: Kept) -> Configured | list[str]:
     """What holds after a restart."""
-    return configured(values, overridden(kept, config.recorded(values)))
+    return configured(values, overridden(kept, config.recorded(values)), group_entries(kept.history))
+
+
+def with_groups(values: Mapping[str, str], state: State, groups: Iterable[GroupEntry]) -> Configured | list[str]:
+    """The options as they hold now, with these groups. The mistakes, if there are any."""
+    return configured(values, overridden(Kept(history=state.history), config.recorded(values)), groups)
 
 
 def changed(values: Mapping[str, str], state: State, asked: Mapping[str, str | None]) -> Configured | list[str]:
@@ -103,7 +157,7 @@ def changed(values: Mapping[str, str], state: State, asked: Mapping[str, str | N
             overrides.pop(name, None)
         else:
             overrides[name] = text
-    return configured(values, overrides)
+    return configured(values, overrides, group_entries(state.history))
 
 
 def _mistakes(asked: Mapping[str, str | None]) -> Iterator[str]:
@@ -152,6 +206,7 @@ def as_document(state: State, own: Mapping[str, str]) -> dict[str, Any]:
                 "masters": entry.masters,
                 "workers": scaling.count_shown(entry.workers),
                 "proxies": entry.proxies,
+                "groups": {group.name: scaling.count_shown(group.count) for group in entry.groups},
                 "options": dict(entry.options),
             }
             for entry in state.history
@@ -179,9 +234,9 @@ def restarts(state: State, wanted: Wanted) -> list[str]:
     """The slots that run with something else than is wanted then, in the order in which they are launched again."""
     then = dataclasses.replace(state, wanted=wanted)
     outdated = [record for record in state.records.values() if is_wanted(then, record) and not is_current(then, record)]
-    kinds = list(Kind)
 
-    def order(record: Any) -> tuple[int, bool, int]:
-        return kinds.index(record.kind), is_primary(state, record), record.index
+    def order(record: Record) -> tuple[int, bool, str, int]:
+        kind, group, index = in_order(record)
+        return kind, is_primary(state, record), group, index
 
     return [record.slot for record in sorted(outdated, key=order)]

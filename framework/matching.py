@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from framework import offers as fitting
-from framework import volumes
+from framework import placement, volumes
 from framework.messages import Decline, GiveBack, Launch
 from framework.model import LIFE, Journal, Kind, Life, NewVolume, Offer, Record, Resource, parse_task_id
 from framework.state import (
@@ -56,14 +56,16 @@ class _Matching:
         for record in state.records.values():
             self._of_agent.setdefault(record.hostname, []).append(record)
         self._bound = {(opening.kind, opening.home): opening for opening in openings if opening.home}
-        self._free: dict[Kind, list[Opening]] = {kind: [] for kind in Kind}  # the next one last
+        self._free: dict[str, list[Opening]] = {}  # by group, the next one last
         for opening in reversed(openings):
             if not opening.home:
-                self._free[opening.kind].append(opening)
+                self._free.setdefault(opening.group, []).append(opening)
+        # An agent goes to a group with a name first: what the default group takes, no other can have.
+        self._groups = {kind: state.wanted.groups_of(kind)[::-1] for kind in Kind}
         self._later = ""  # why nothing more is launched on further agents
         self._further = {
-            opening.kind: free_indices(
-                [opening.index, *(record.index for record in state.records.values() if record.kind is opening.kind)]
+            opening.group: free_indices(
+                [opening.index, *(record.index for record in state.records.values() if record.group == opening.group)]
             )
             for opening in openings
             if opening.further
@@ -92,30 +94,28 @@ class _Matching:
         new: list[NewVolume] = []
         refusal: Decline | None = None
         for kind in Kind:
-            opening = self._candidate(kind, offer)
-            if opening is None:
-                continue
-            fit = self._fit(opening, offer, [*taken, tuple(volume.disk for volume in new)])
-            if isinstance(fit, Decline):
-                refusal = refusal or fit
-                continue
-            taken.append((*fit.taken, *fit.placed.there))
-            new.extend(fit.placed.new)
-            records.append(self._record(opening, offer, fit))
-            self._take(opening, offer)
+            for opening in self._candidates(kind, offer):
+                fit = self._fit(opening, offer, [*taken, tuple(volume.disk for volume in new)])
+                if isinstance(fit, Decline):
+                    refusal = refusal or fit
+                    continue
+                taken.append((*fit.taken, *fit.placed.there))
+                new.extend(fit.placed.new)
+                records.append(self._record(opening, offer, fit))
+                self._take(opening, offer)
+                break  # no agent gets two of a kind
         if records:
             return Launch(offer, tuple(records), tuple(taken), tuple(new))
         if refusal is None and self._later:
             return Decline(offer, policy.decline_short, self._later)
         return refusal or Decline(offer, policy.decline_long, "what is left to launch waits for other agents")
 
-    def _candidate(self, kind: Kind, offer: Offer) -> Opening | None:
-        """The slot that waits for this very agent, else the next one that may go anywhere."""
+    def _candidates(self, kind: Kind, offer: Offer) -> list[Opening]:
+        """The slot that waits for this very agent, else the next one of each group that may go anywhere."""
         bound = self._bound.get((kind, offer.hostname))
         if bound is not None:
-            return bound
-        free = self._free[kind]
-        return free[-1] if free else None
+            return [bound]
+        return [free[-1] for group in self._groups[kind] if (free := self._free.get(group))]
 
     def _fit(self, opening: Opening, offer: Offer, taken: Sequence[fitting.Resources]) -> fitting.Fit | Decline:
         policy, slot = self._state.policy, opening.slot
@@ -126,11 +126,14 @@ class _Matching:
             return Decline(offer, policy.decline_short, f"{ending} has still to end there", slot)
         if self._untold and (silent := self._silent(opening, offer)):
             return Decline(offer, policy.decline_short, f"Mesos is asked first whether {silent} still runs", slot)
+        if refused := placement.refusal(self._state.wanted.placement(opening.group), offer):
+            return Decline(offer, policy.decline_long, refused, slot)
         old = self._state.records.get(slot)
         left = offer.resources
         for resources in taken:
             left = fitting.rest(left, resources) if resources else left
-        need = self._state.wanted.needs[opening.kind]
+        need = self._state.wanted.need(opening.group)
+        assert need is not None, "what is not wanted has no opening"
         placed = volumes.place(self._state, opening, offer, left, need.volumes)
         if isinstance(placed, str):
             return Decline(offer, policy.decline_long, placed, slot)
@@ -170,12 +173,13 @@ class _Matching:
             agent_id=offer.agent_id,
             hostname=offer.hostname,
             ports=fit.ports,
-            configuration=self._state.wanted.configuration_of(opening.kind),
+            configuration=self._state.wanted.configuration_of(opening.group),
             launched_at=self._now,
             formatted=opening.kind is Kind.MASTER and self._is_formatted(offer, old),
             deployed=old is not None and old.deployed,
             masters=() if opening.kind is Kind.MASTER else self._masters,
             volumes=fit.placed.volumes,
+            group=opening.group,
         )
 
     def _is_formatted(self, offer: Offer, old: Record | None) -> bool:
@@ -189,17 +193,17 @@ class _Matching:
                 return _comes_home(offer, old)
 
     def _take(self, opening: Opening, offer: Offer) -> None:
-        kind = opening.kind
+        kind, group = opening.kind, opening.group
         self._belongs[kind, offer.hostname] = opening.slot
         if opening.home:
             del self._bound[kind, opening.home]
             self._waiting -= 1
             return
-        self._free[kind].pop()
+        self._free[group].pop()
         if opening.further:  # one on each agent: there is always a next one
-            slot = f"{kind.value}-{next(self._further[kind])}"
+            slot = f"{group}-{next(self._further[group])}"
             if self._now >= launch_after(self._state, slot):
-                self._free[kind].append(Opening(kind, slot, further=True))
+                self._free[group].append(Opening(kind, slot, further=True))
             else:
                 self._later = f"{slot} failed, and is launched again in a moment"
         else:
@@ -230,11 +234,12 @@ def _is_missing(state: State, slot: str, now: float) -> bool:
 def _held_back(state: State, now: float) -> str:
     """Why something that is wanted is not launched now; "" when nothing is missing."""
     for kind in Kind:
-        if kind not in state.wanted.needs or state.wanted.count(kind) == 0:
+        slots = [slot for group in state.wanted.groups_of(kind) for slot in wanted_slots(state, group)]
+        if kind not in state.wanted.needs or not slots:
             continue
         if reason := gate(state, kind):
             return f"{kind.value}s wait: {reason}"
-        for slot in wanted_slots(state, kind):
+        for slot in slots:
             if now < (moment := launch_after(state, slot)) and _is_missing(state, slot, now):
                 return f"{slot} waits {moment - now:.0f} s more after failing {state.failures[slot].count} times"
             if kind is Kind.MASTER and _is_missing(state, slot, now) and (reason := join_gate(state, slot)):

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from framework.messages import Effect, Forget, Keep, KeepFrameworkId, KeepWanted, Launch
-from framework.model import HistoryEntry, Kept, Wanted
+from framework.model import Group, HistoryEntry, Kept, Wanted, group_named
 
-__all__ = ["KEPT_ENTRIES", "REMEMBERED", "Kept", "after", "newly_wanted", "overridden", "resumed"]
+__all__ = ["KEPT_ENTRIES", "REMEMBERED", "Kept", "after", "following", "newly_wanted", "overridden", "resumed"]
 
 KEPT_ENTRIES: Final = 20
 REMEMBERED: Final = (KeepFrameworkId, KeepWanted, Launch, Keep, Forget)  # the effects that a store writes
@@ -56,6 +56,7 @@ def newly_wanted(
         tuple(sorted(wanted.released)),
         dict(given or {}),
         tuple(sorted(wanted.paused)),
+        kept.history[-1].groups if kept.history else (),
     )
     if kept.history and dataclasses.replace(kept.history[-1], number=number, at=now) == entry:
         return ()
@@ -69,10 +70,32 @@ def resumed(kept: Kept, wanted: Wanted, options: Mapping[str, str]) -> Wanted:
     if not kept.history:
         return wanted
     last = kept.history[-1]
-    wanted = dataclasses.replace(wanted, paused=frozenset(last.paused))
+    wanted = dataclasses.replace(wanted, paused=frozenset(last.paused), groups=_counted(wanted.groups, last))
     if last.options.get("workers") != options.get("workers"):
         return wanted
     return dataclasses.replace(wanted, workers=last.workers, released=frozenset(last.released))
+
+
+def following(wanted: Wanted, entry: HistoryEntry) -> Wanted:
+    """What is wanted once this entry is written, as far as it says how many: needs and ids come with the wish."""
+    return dataclasses.replace(
+        wanted,
+        workers=entry.workers,
+        released=frozenset(entry.released),
+        proxies=entry.proxies,
+        paused=frozenset(entry.paused),
+        groups=_counted(wanted.groups, entry),
+    )
+
+
+def _counted(groups: Mapping[str, Group], entry: HistoryEntry) -> Mapping[str, Group]:
+    """The groups that the entry has, as many of each as it says."""
+    said = {group_named(group.name): group for group in entry.groups}
+    return {
+        name: dataclasses.replace(group, count=said[name].count, released=frozenset(said[name].released))
+        for name, group in groups.items()
+        if name in said
+    }
 
 
 def overridden(kept: Kept, own: Mapping[str, str]) -> dict[str, str]:

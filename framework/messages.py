@@ -198,9 +198,17 @@ class KeepWanted:
 
     def __str__(self) -> str:
         entry = self.entry
-        workers = "a worker on each agent" if entry.workers is None else f"{entry.workers} workers"
-        counts = f"{entry.masters} masters, {workers}, {entry.proxies} proxies"
+        counts = f"{entry.masters} masters, {_workers(entry)}, {entry.proxies} proxies"
         return f"wanted from now on: configuration {entry.configuration}, {counts} (entry {entry.number})"
+
+
+def _workers(entry: HistoryEntry) -> str:
+    parts = ["a worker on each agent" if entry.workers is None else f"{entry.workers} workers"]
+    parts += [
+        f"{'one on each agent' if group.count is None else group.count} in the group {group.name}"
+        for group in entry.groups
+    ]
+    return ", ".join(parts)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

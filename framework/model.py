@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 
 class Kind(enum.StrEnum):
@@ -28,6 +29,53 @@ class Journal(enum.StrEnum):
     LOCAL = "local"  # on the agent of the one master, which therefore never moves
     SHARED = "shared"  # in a folder that every agent reaches: any agent may run a master
     EMBEDDED = "embedded"  # on each master's own agent, kept equal by Raft
+
+
+DEFAULT_GROUP: Final = "default"  # what people call the workers whose slots are worker-0, worker-1 …
+
+
+def group_named(name: str) -> str:
+    """What the slots of a group of workers are called before their index: ``worker-ssd`` for the group ssd."""
+    return Kind.WORKER.value if name == DEFAULT_GROUP else f"{Kind.WORKER.value}-{name}"
+
+
+def group_of(slot: str) -> str:
+    return slot.rpartition("-")[0]
+
+
+def kind_of(group: str) -> Kind:
+    """The kind that the slots of a group run.
+
+    Raises:
+        ValueError: no slot is called so.
+    """
+    return Kind(group.partition("-")[0])
+
+
+def plural(group: str) -> str:
+    """How people call a group's tasks."""
+    kind, dash, name = group.partition("-")
+    return f"{kind}s of the group {name}" if dash else "proxies" if kind == Kind.PROXY else f"{kind}s"
+
+
+class Operator(enum.StrEnum):
+    """How an agent's attribute is looked at, by the names that Marathon gives (Marathon, constraints)."""
+
+    IS = "IS"  # it has this value
+    LIKE = "LIKE"  # the regular expression fits all of it
+    UNLIKE = "UNLIKE"  # the regular expression does not; an agent without the attribute will do
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Constraint:
+    """What an agent must be to run a task of a group: ``attribute`` is one of its attributes, or ``hostname``."""
+
+    attribute: str
+    operator: Operator
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.attribute}:{self.operator}:{self.value}"
 
 
 MEMBER_PORTS: Final = ("journal", "job_journal")  # where members of the embedded journal speak to each other
@@ -231,10 +279,35 @@ class Policy:
     unavailable: float = 0.1  # the portion of the workers that may be away for another configuration; one always may
 
 
+_Value = TypeVar("_Value")
+
+
+def _by_name(by_kind: Mapping[Kind, _Value], group: str) -> _Value | None:
+    """Of the group that is a kind of its own."""
+    kind = kind_of(group)
+    return by_kind.get(kind) if kind == group else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Group:
+    """A group of workers beside the default one: how many (``None`` = one on each agent that fits), what each needs,
+    the id of what they are launched with, where they may run, and the indices that are left out.
+    """
+
+    count: int | None
+    need: Need
+    configuration: str
+    placement: tuple[Constraint, ...] = ()
+    released: frozenset[int] = frozenset()
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wanted:
     """The operator's word: how many of each kind (``None`` = one on each agent that fits), what each needs, and the id
     of the configuration, of all of it and of what each kind is launched with. ``paused`` are plans that rest.
+
+    Questions are asked by group, which is what a slot is called before its index: a kind's own name, or that of a group
+    of workers in ``groups``. Of a group that is not wanted there are none.
     """
 
     masters: int
@@ -246,28 +319,71 @@ class Wanted:
     released: frozenset[int] = frozenset()  # workers' indices that are left out: the count goes on above them
     configurations: Mapping[Kind, str] = dataclasses.field(default_factory=dict)
     paused: frozenset[str] = frozenset()
+    groups: Mapping[str, Group] = dataclasses.field(default_factory=dict)  # by ``worker-NAME``
+    placements: Mapping[Kind, tuple[Constraint, ...]] = dataclasses.field(default_factory=dict)
 
-    def configuration_of(self, kind: Kind) -> str:
-        return self.configurations.get(kind, self.configuration)
+    def groups_of(self, kind: Kind) -> tuple[str, ...]:
+        """The groups of a kind, the default one first."""
+        return (kind.value, *sorted(self.groups)) if kind is Kind.WORKER and self.groups else (kind.value,)
 
-    def count(self, kind: Kind) -> int | None:
-        return {Kind.MASTER: self.masters, Kind.WORKER: self.workers, Kind.PROXY: self.proxies}[kind]
+    @property
+    def all_groups(self) -> tuple[str, ...]:
+        """In the order of deployment."""
+        return tuple(group for kind in Kind for group in self.groups_of(kind))
 
-    def indices(self, kind: Kind) -> Sequence[int]:
+    def configuration_of(self, group: str) -> str:
+        named = self.groups.get(group)
+        return named.configuration if named is not None else self.configurations.get(kind_of(group), self.configuration)
+
+    def need(self, group: str) -> Need | None:
+        named = self.groups.get(group)
+        return named.need if named is not None else _by_name(self.needs, group)
+
+    def placement(self, group: str) -> tuple[Constraint, ...]:
+        named = self.groups.get(group)
+        return named.placement if named is not None else _by_name(self.placements, group) or ()
+
+    def count(self, group: str) -> int | None:
+        match group:
+            case Kind.WORKER:
+                return self.workers
+            case Kind.MASTER:
+                return self.masters
+            case Kind.PROXY:
+                return self.proxies
+        return self.groups[group].count if group in self.groups else 0
+
+    def released_of(self, group: str) -> frozenset[int]:
+        if group == Kind.WORKER:
+            return self.released
+        return self.groups[group].released if group in self.groups else frozenset()
+
+    def indices(self, group: str) -> Sequence[int]:
         """The indices of the slots that should run, in order; none where there is no count."""
-        count = self.count(kind) or 0
-        if kind is not Kind.WORKER or not self.released:
+        count, released = self.count(group) or 0, self.released_of(group)
+        if not released:
             return range(count)
-        return [index for index in range(count + len(self.released)) if index not in self.released]
+        return [index for index in range(count + len(released)) if index not in released]
 
-    def includes(self, kind: Kind, index: int) -> bool:
+    def includes(self, group: str, index: int) -> bool:
         """Whether this slot should run; all do where there is no count."""
-        count = self.count(kind)
+        count = self.count(group)
         if count is None:
             return True
-        if kind is not Kind.WORKER or not self.released:
-            return index < count
-        return index < count + len(self.released) and index not in self.released
+        released = self.released_of(group)
+        return index < count + len(released) and index not in released
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GroupEntry:
+    """What was wanted of a group of workers, by its name as people know it; ``options`` are the texts of the options in
+    which it differs from the default group.
+    """
+
+    name: str
+    count: int | None
+    options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    released: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -288,6 +404,7 @@ class HistoryEntry:
     # Of each option that was changed over the API, the text that the scheduler had been started with.
     given: Mapping[str, str] = dataclasses.field(default_factory=dict)
     paused: tuple[str, ...] = ()  # plans that rest
+    groups: tuple[GroupEntry, ...] = ()  # of workers, beside the default one; by their names
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -333,12 +450,14 @@ class Record:
     deployed: bool = False
     masters: tuple[str, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    group: str = ""  # what the slot is called before its index; by default its kind
     # Made once: each decision asks for them many times.
     slot: str = dataclasses.field(init=False, repr=False, compare=False)
     task_id: str = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        slot = f"{self.kind.value}-{self.index}"
+        object.__setattr__(self, "group", self.group or self.kind.value)
+        slot = f"{self.group}-{self.index}"
         object.__setattr__(self, "slot", slot)
         object.__setattr__(self, "task_id", f"{slot}.{self.attempt}")
 
@@ -356,13 +475,22 @@ class Kept:
     history: tuple[HistoryEntry, ...] = ()
 
 
-def parse_task_id(task_id: str) -> tuple[Kind, int, int] | None:
-    """``worker-2.7`` as (kind, index, attempt); None for an id that this framework never gives."""
+_GROUP: Final = re.compile(r"master|proxy|worker(-[a-z][a-z0-9]*)*")
+MOST_GROUP_NAME: Final = 32  # characters
+
+
+def is_group_name(name: str) -> bool:
+    """A letter comes first, and after each dash: no group is called as a slot is."""
+    return len(name) <= MOST_GROUP_NAME and name != DEFAULT_GROUP and bool(_GROUP.fullmatch(f"worker-{name}"))
+
+
+def parse_task_id(task_id: str) -> tuple[Kind, str, int] | None:
+    """``worker-2.7`` as (kind, slot, attempt); None for an id that this framework never gives."""
     slot, dot, attempt = task_id.rpartition(".")
-    kind, dash, index = slot.rpartition("-")
-    if not (dot and dash and attempt.isdecimal() and index.isdecimal() and kind in Kind.__members__.values()):
+    group, dash, index = slot.rpartition("-")
+    if not (dot and dash and attempt.isdecimal() and index.isdecimal() and _GROUP.fullmatch(group)):
         return None
-    return Kind(kind), int(index), int(attempt)
+    return kind_of(group), slot, int(attempt)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

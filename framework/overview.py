@@ -18,6 +18,7 @@ from framework.planner import State, current_report, down_since, gate, launch_af
 from framework.plans import Plan, Status, Step
 from framework.refusals import Reason, classified
 from framework.series import SPAN, Sample
+from framework.state import in_order, is_asked_for
 
 OPEN_STEPS: Final = 6  # of a plan that are shown in words
 WAITING: Final = 8  # slots without an agent that are shown by name
@@ -33,6 +34,7 @@ _SENTENCES: Final = {
     Reason.DISK: "Too little disk",
     Reason.PORTS: "A port is missing",
     Reason.VOLUME: "The volume does not fit",
+    Reason.PLACEMENT: "The placement asks for another agent",
     Reason.MAINTENANCE: "The agent is in maintenance",
     Reason.NOT_YET: "Something must come first",
     Reason.BACKOFF: "A pause after failures",
@@ -185,7 +187,7 @@ def overview(
         cache=Usage("", sum(worker.capacity for worker in live), sum(worker.used for worker in live)),
         tiers=_together(live),
         live_workers=len(live),
-        wanted_workers=state.wanted.workers,
+        wanted_workers=_wanted_workers(state),
         plans=tuple(_plan(plan) for plan in found if plan.phases and any(phase.steps for phase in plan.phases)),
         idle="" if any(plan.status is not Status.READY for plan in found) else "Nothing is left to do.",
         reasons=tuple(_reasons(state, found, now)),
@@ -268,7 +270,7 @@ def _agents(state: State, now: float) -> list[AgentShown]:
     registered = registered_workers(state.cache)
     caching = {(worker.host, worker.rpc_port): worker for worker in state.cache.workers if worker.live}
     by_host: dict[str, list[TaskShown]] = {}
-    for record in sorted(state.records.values(), key=lambda record: (list(Kind).index(record.kind), record.index)):
+    for record in sorted(state.records.values(), key=in_order):
         report = current_report(state, record)
         if report is not None and down_since(state, record, now) is not None and not record.deployed:
             continue  # it ended before it was of use, and its slot may go anywhere
@@ -346,6 +348,12 @@ def _plan(plan: Plan) -> PlanShown:
     )
 
 
+def _wanted_workers(state: State) -> int | None:
+    """Of all groups; None where any has one on each agent."""
+    counts = [state.wanted.count(group) for group in state.wanted.groups_of(Kind.WORKER)]
+    return None if None in counts else sum(count or 0 for count in counts)
+
+
 # Why is it not doing more? --------------------------------------------------------------------------------------------
 
 
@@ -354,7 +362,7 @@ def _reasons(state: State, found: Sequence[Plan], now: float) -> Iterable[str]:
         if plan.rests:
             yield f"The plan {plan.name} is paused; POST /v1/plans/{plan.name}/resume lets it go on."
     for kind in Kind:
-        if state.wanted.count(kind) != 0 and (reason := gate(state, kind)):
+        if is_asked_for(state, kind) and (reason := gate(state, kind)):
             yield f"{kind.value.capitalize()}s wait: {reason}."
     for slot, failure in sorted(state.failures.items(), key=lambda item: -item[1].count)[:3]:
         if (left := launch_after(state, slot) - now) > 0:
@@ -411,7 +419,7 @@ def _ratio(hit: int, missed: int) -> float | None:
 
 def _links(state: State) -> Iterable[tuple[str, str]]:
     """Pages of others: their name and address."""
-    for record in sorted(state.records.values(), key=lambda record: record.index):
+    for record in sorted(state.records.values(), key=in_order):
         if record.kind is Kind.MASTER and "web" in record.ports and down_since(state, record, 0.0) is None:
             leads = state.cache.primary == f"{record.hostname}:{record.ports.get('rpc')}"
             yield (

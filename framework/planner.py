@@ -14,7 +14,7 @@ from typing import TypeVar, assert_never
 
 from framework import volumes
 from framework.matching import answers
-from framework.memory import Kept, after
+from framework.memory import Kept, after, following
 from framework.messages import (
     Acknowledge,
     AcknowledgeOperation,
@@ -59,7 +59,10 @@ from framework.model import (
     Refusal,
     Report,
     TaskState,
+    Wanted,
+    group_of,
     parse_task_id,
+    plural,
 )
 from framework.state import (
     DECOMMISSION,
@@ -273,6 +276,7 @@ def _remembered(state: State, event: Decided) -> State:
     ended = {task for task in gone if task in state.reports and LIFE[state.reports[task].state] is Life.TERMINAL}
     launches = [effect for effect in event.effects if isinstance(effect, Launch)]
     launched = {record.slot for effect in launches for record in effect.records}
+    forgotten = any(isinstance(effect, Forget) for effect in event.effects)
     shown = {effect.offer.agent_id: event.at for effect in launches}
     state = _wanted_from_now_on(state, event)
     return dataclasses.replace(
@@ -288,8 +292,10 @@ def _remembered(state: State, event: Decided) -> State:
         failures=_without(state.failures, _no_longer_counted(state, event.effects)),
         shown={**shown, **state.shown} if shown else state.shown,
         orphans=volumes.orphans(state, kept.records, event.at),
-        # When a launched slot fails, it is a new wish.
-        revived_for=frozenset(wish for wish in state.revived_for if wish.slot not in launched),
+        # When a launched slot fails, it is a new wish; and an agent that a slot has given up may take another one.
+        revived_for=frozenset(
+            wish for wish in state.revived_for if wish.slot not in launched and not (forgotten and not wish.home)
+        ),
     )
 
 
@@ -300,16 +306,17 @@ def _wanted_from_now_on(state: State, event: Decided) -> State:
             wanted, policy = state.wanted, state.policy
             if wish is not None and wish.entry is entry:
                 wanted, policy = wish.wanted or wanted, wish.policy or policy
-            wanted = dataclasses.replace(
-                wanted,
-                workers=entry.workers,
-                released=frozenset(entry.released),
-                proxies=entry.proxies,
-                paused=frozenset(entry.paused),
-            )
+            wanted = following(wanted, entry)
             left = None if wish is not None and wish.entry.number <= entry.number else wish
-            state = dataclasses.replace(state, wanted=wanted, policy=policy, wish=left)
+            # Agents that were of no use may be now.
+            asked_for = state.revived_for if _asks_the_same(state.wanted, wanted) else frozenset()
+            state = dataclasses.replace(state, wanted=wanted, policy=policy, wish=left, revived_for=asked_for)
     return state
+
+
+def _asks_the_same(before: Wanted, after: Wanted) -> bool:
+    """Of the agents."""
+    return (before.needs, before.groups, before.placements) == (after.needs, after.groups, after.placements)
 
 
 def _no_longer_counted(state: State, effects: Sequence[Effect]) -> list[str]:
@@ -319,7 +326,7 @@ def _no_longer_counted(state: State, effects: Sequence[Effect]) -> list[str]:
     return [
         effect.slot
         for effect in effects
-        if isinstance(effect, Forget) and state.wanted.count(state.records[effect.slot].kind) is not None
+        if isinstance(effect, Forget) and state.wanted.count(group_of(effect.slot)) is not None
     ]
 
 
@@ -410,7 +417,7 @@ def _bookkeeping(state: State, now: float) -> Iterator[Effect]:
         down = down_since(state, record, now)
         if down is None:
             continue
-        count = state.wanted.count(record.kind)
+        count = state.wanted.count(record.group)
         if not is_wanted(state, record):
             if is_member(state, record):
                 continue  # it comes back, or is taken out of the quorum, first
@@ -521,8 +528,8 @@ def _unwanted(state: State, task_id: str, belongs: Mapping[tuple[Kind, str], str
     identity = parse_task_id(task_id)
     if identity is None:
         return "this framework never launched it"
-    kind, index, _ = identity
-    record = state.records.get(f"{kind.value}-{index}")
+    kind, slot, _ = identity
+    record = state.records.get(slot)
     if (record is None or record.task_id != task_id) and _is_held(state, task_id):
         return ""
     if record is None:
@@ -533,7 +540,7 @@ def _unwanted(state: State, task_id: str, belongs: Mapping[tuple[Kind, str], str
         rests = DECOMMISSION in state.wanted.paused and task_id not in state.kills
         if is_leaving(state, record) and (rests or leaves_in(state, record, now) != 0.0):
             return ""
-        return f"the number of {kind.value}s wanted is {state.wanted.count(kind)}"
+        return f"the number of {plural(record.group)} wanted is {state.wanted.count(record.group)}"
     there = belongs.get((kind, record.hostname), record.slot)
     return f"its agent already has {there}" if there != record.slot else ""
 
@@ -608,8 +615,8 @@ def _rolling(state: State) -> frozenset[str]:
     last, then the workers, as many at once as may be away, then the proxies one by one. What never served waits for
     nothing; where what was launched with the new configuration does not come to serve, nothing more is begun.
     """
-    ids = {kind: state.wanted.configuration_of(kind) for kind in Kind}
-    if all(record.configuration == ids[record.kind] for record in state.records.values()):
+    ids = {group: state.wanted.configuration_of(group) for group in state.wanted.all_groups}
+    if all(record.configuration == ids.get(record.group) for record in state.records.values()):
         return frozenset()  # as nearly always
     wanted = [record for record in state.records.values() if is_wanted(state, record)]
     for kind in Kind:
@@ -627,7 +634,7 @@ def _rolling(state: State) -> frozenset[str]:
         most = max(1, int(state.policy.unavailable * len(records))) if kind is Kind.WORKER else 1
         serving = sorted(
             (record for record in outdated if record.task_id not in gone_soon),
-            key=lambda record: (is_primary(state, record), record.index),
+            key=lambda record: (is_primary(state, record), record.group, record.index),
         )
         begun |= {record.task_id for record in outdated if record.task_id in away and not record.deployed}
         free = max(0, most - len(gone_soon)) if state.cache.primary is not None else 0
@@ -644,7 +651,7 @@ def _outdated(state: State) -> str:
     now_known = master_addresses(state)
     outdated = [
         record.task_id
-        for record in sorted(state.records.values(), key=lambda record: (record.kind, record.index))
+        for record in sorted(state.records.values(), key=lambda record: (record.kind, record.group, record.index))
         if record.kind is not Kind.MASTER and record.masters != now_known and is_wanted(state, record)
     ]
     begun = next((task_id for task_id in outdated if task_id in state.kills), "")

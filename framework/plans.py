@@ -11,7 +11,7 @@ import dataclasses
 import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from framework.model import LIFE, Failure, Kind, Life, Record, Report
+from framework.model import LIFE, Failure, Kind, Life, Record, Report, group_of, kind_of, plural
 from framework.state import (
     DEPLOY,
     RECOVERY,
@@ -22,6 +22,7 @@ from framework.state import (
     down_since,
     gate,
     homes,
+    in_order,
     is_current,
     is_leaving,
     is_sticky,
@@ -99,16 +100,15 @@ def deployment(state: State, now: float) -> Plan:
         (
             Phase("masters", masters),
             Phase("job masters", tuple(_job_master(state, step) for step in masters)),
-            Phase("workers", _steps(state, Kind.WORKER, known, now)),
-            Phase("proxies", _steps(state, Kind.PROXY, known, now)),
+            *(Phase(plural(group), _steps(state, group, known, now)) for group in state.wanted.all_groups[1:]),
         ),
         DEPLOY in state.wanted.paused,
     )
 
 
-def _steps(state: State, kind: Kind, known: _Known, now: float) -> tuple[Step, ...]:
-    slots = wanted_slots(state, kind)
-    if state.wanted.count(kind) is None:
+def _steps(state: State, group: str, known: _Known, now: float) -> tuple[Step, ...]:
+    slots = wanted_slots(state, group)
+    if state.wanted.count(group) is None:
         # One on each agent: the one more, on the next agent, is a step only while there is none at all.
         slots = slots[:-1] or slots
     return tuple(_deployed(state, slot, known, now) for slot in slots)
@@ -137,7 +137,7 @@ def recovery(state: State, now: float) -> Plan:
     known = _Known.of(state, now)
     slots = tuple(
         _step(state, record.slot, record, known, now)
-        for record in sorted(state.records.values(), key=lambda record: (list(Kind).index(record.kind), record.index))
+        for record in sorted(state.records.values(), key=in_order)
         if record.deployed and not answers_now(state, record) and is_wanted(state, record)
     )
     phases = (Phase("tasks", slots), Phase("copies", tuple(_copies(state))))
@@ -153,7 +153,7 @@ def update(state: State, now: float) -> Plan:
     for kind, name in ((Kind.MASTER, "masters"), (Kind.WORKER, "workers"), (Kind.PROXY, "proxies")):
         records = sorted(
             (record for record in state.records.values() if record.kind is kind and is_wanted(state, record)),
-            key=lambda record: record.index,
+            key=in_order,
         )
         if any(not is_current(state, record) for record in records):
             phases.append(Phase(name, tuple(_updated(state, record, known, now) for record in records)))
@@ -221,7 +221,7 @@ def _failed(failure: Failure) -> str:
 def _waits_for(
     state: State, slot: str, record: Record | None, failure: Failure | None, known: _Known, now: float
 ) -> str:
-    kind = Kind(slot.rpartition("-")[0])
+    kind = kind_of(group_of(slot))
     down = down_since(state, record, now) if record is not None else None
     if record is not None and down is not None and known.homes.get((kind, record.hostname)) == slot:
         moves_at = down + state.policy.stickiness

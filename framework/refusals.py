@@ -24,6 +24,7 @@ class Reason(enum.StrEnum):
     DISK = "disk"
     PORTS = "ports"
     VOLUME = "volume"
+    PLACEMENT = "placement"
     MAINTENANCE = "maintenance"
     NOT_YET = "something comes first"
     BACKOFF = "pause after failures"
@@ -41,6 +42,7 @@ _PATTERNS: Final = tuple(
         (r"offers \d+ MiB of \d+ MiB (unreserved )?disk", Reason.DISK),
         (r"offers \d+ of \d+ ports|does not offer port ", Reason.PORTS),
         (r"does not hold the \d+ MiB of its \S+ volume", Reason.VOLUME),
+        (r"has .*, and \S+ is asked for", Reason.PLACEMENT),
         (r"the agent is in maintenance", Reason.MAINTENANCE),
         (r"\S+ waits \d+ s more after failing", Reason.BACKOFF),
         (r"\S+ waits?: |\S+ has still to end there|Mesos is asked first", Reason.NOT_YET),
@@ -51,5 +53,5 @@ _PATTERNS: Final = tuple(
 @functools.lru_cache(maxsize=4096)
 def classified(sentence: str) -> Reason:
     """The class of a refusal's sentence, with or without the "worker-2: " that says what the offer was weighed for."""
-    told = re.sub(r"^[a-z]+-\d+: ", "", sentence)
+    told = re.sub(r"^[a-z][a-z0-9-]*-\d+: ", "", sentence)
     return next((reason for pattern, reason in _PATTERNS if pattern.match(told)), Reason.OTHER)

@@ -11,19 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from framework import plans, views
-from framework.model import CachingWorker, DrainStep, HistoryEntry, Kind, Record
+from framework.model import CachingWorker, DrainStep, HistoryEntry, Kind, Record, group_named, group_of
 from framework.state import (
     DECOMMISSION,
     State,
     answers_now,
     down_since,
     free_indices,
+    in_order,
     is_leaving,
     is_wanted,
     leaves_in,
     wanted_slots,
 )
 
+DEFAULT: Final = Kind.WORKER.value
 MOST: Final = 10_000  # workers; the records of more do not fit ZooKeeper's limits
 
 
@@ -45,9 +47,9 @@ def number(state: State) -> int:
     return state.history[-1].number if state.history else 0
 
 
-def workers(state: State) -> list[Record]:
+def workers(state: State, group: str = DEFAULT) -> list[Record]:
     return sorted(
-        (record for record in state.records.values() if record.kind is Kind.WORKER), key=lambda record: record.index
+        (record for record in state.records.values() if record.group == group), key=lambda record: record.index
     )
 
 
@@ -56,57 +58,60 @@ def _used(record: Record, known: Mapping[tuple[str, int], CachingWorker]) -> int
     return worker.used if worker is not None else 0
 
 
-def change(state: State, count: int | None, remove: Sequence[str], now: float) -> Change | list[str]:
-    """What happens when ``count`` workers are wanted from ``now`` on (None: one on each agent); ``remove`` names slots
-    that shall go. The mistakes, if there are any.
+def change(
+    state: State, count: int | None, remove: Sequence[str], now: float, group: str = DEFAULT
+) -> Change | list[str]:
+    """What happens when ``count`` workers of a group are wanted from ``now`` on (None: one on each agent); ``remove``
+    names slots that shall go. The mistakes, if there are any.
     """
-    there = _wanted_now(state)
-    mistakes = _mistakes(count, remove, there)
+    there = _wanted_now(state, group)
+    mistakes = _mistakes(count, remove, there, group)
     if mistakes:
         return mistakes
-    before = state.wanted.workers
+    before = state.wanted.count(group)
     if count is None:
-        start = [record.slot for record in workers(state) if not is_wanted(state, record)]
-        entry = None if before is None else _entry(state, None, (), now)
+        start = [record.slot for record in workers(state, group) if not is_wanted(state, record)]
+        entry = None if before is None else _entry(state, group, None, (), now)
         return Change(before, None, entry, tuple(start), ())
-    stay = _chosen(state, count, {int(slot.rpartition("-")[2]) for slot in remove}, there, now)
-    return _change_to(state, count, stay, there, now)
+    stay = _chosen(state, group, count, {int(slot.rpartition("-")[2]) for slot in remove}, there, now)
+    return _change_to(state, group, count, stay, there, now)
 
 
-def _change_to(state: State, count: int, stay: set[int], there: Sequence[int], now: float) -> Change:
+def _change_to(state: State, group: str, count: int, stay: set[int], there: Sequence[int], now: float) -> Change:
     """``stay`` are the indices that are wanted from now on, ``there`` those that were."""
-    before, released = state.wanted.workers, tuple(sorted(set(range(max(stay, default=-1) + 1)) - stay))
-    same = before == count and released == tuple(sorted(state.wanted.released))
+    before, released = state.wanted.count(group), tuple(sorted(set(range(max(stay, default=-1) + 1)) - stay))
+    same = before == count and released == tuple(sorted(state.wanted.released_of(group)))
     return Change(
         before,
         count,
-        None if same else _entry(state, count, released, now),
-        tuple(f"{Kind.WORKER.value}-{index}" for index in sorted(stay - set(there))),
-        tuple(record for record in workers(state) if record.index in there and record.index not in stay),
+        None if same else _entry(state, group, count, released, now),
+        tuple(f"{group}-{index}" for index in sorted(stay - set(there))),
+        tuple(record for record in workers(state, group) if record.index in there and record.index not in stay),
     )
 
 
 def replaced(state: State, slot: str, now: float) -> Change | list[str]:
     """What happens when a worker leaves and another takes its place, under a name that was free."""
-    there, index = _wanted_now(state), int(slot.rpartition("-")[2])
-    if index not in there or state.wanted.workers is None:
+    group, index = group_of(slot), int(slot.rpartition("-")[2])
+    there, count = _wanted_now(state, group), state.wanted.count(group)
+    if index not in there or count is None:
         return [f"{slot} is no worker that is wanted by its number; name one of GET /v1/workers"]
-    leaving = [record.index for record in workers(state) if record.index not in there]
+    leaving = [record.index for record in workers(state, group) if record.index not in there]
     stay = (set(there) - {index}) | {next(free_indices([*there, *leaving]))}
-    return _change_to(state, state.wanted.workers, stay, there, now)
+    return _change_to(state, group, count, stay, there, now)
 
 
-def _wanted_now(state: State) -> list[int]:
-    if state.wanted.workers is None:
-        return [record.index for record in workers(state)]
-    return list(state.wanted.indices(Kind.WORKER))
+def _wanted_now(state: State, group: str) -> list[int]:
+    if state.wanted.count(group) is None:
+        return [record.index for record in workers(state, group)]
+    return list(state.wanted.indices(group))
 
 
-def _mistakes(count: int | None, remove: Sequence[str], there: Sequence[int]) -> list[str]:
+def _mistakes(count: int | None, remove: Sequence[str], there: Sequence[int], group: str) -> list[str]:
     mistakes = []
-    known = {f"{Kind.WORKER.value}-{index}" for index in there}
+    known = {f"{group}-{index}" for index in there}
     mistakes += [
-        f"remove: {slot!a} is no worker that is wanted; name one of GET /v1/workers"
+        f"remove: {slot!a} is no worker that is wanted; name one of GET {_path(group)}"
         for slot in remove
         if slot not in known
     ]
@@ -122,11 +127,17 @@ def _mistakes(count: int | None, remove: Sequence[str], there: Sequence[int]) ->
     return mistakes
 
 
-def _chosen(state: State, count: int, named: set[int], there: Sequence[int], now: float) -> set[int]:
+def _path(group: str) -> str:
+    """Where the API shows it."""
+    name = group.partition("-")[2]
+    return f"/v1/worker-groups/{name}" if name else "/v1/workers"
+
+
+def _chosen(state: State, group: str, count: int, named: set[int], there: Sequence[int], now: float) -> set[int]:
     """The indices that stay, and those that come: who caches most stays; who is leaving is taken back before anybody
     new is asked for.
     """
-    by_index = {record.index: record for record in workers(state)}
+    by_index = {record.index: record for record in workers(state, group)}
     known = views.listed(state)
 
     def worth(index: int) -> tuple[bool, int, int]:
@@ -138,7 +149,7 @@ def _chosen(state: State, count: int, named: set[int], there: Sequence[int], now
     chosen = set(stay)
     leaving = [
         record.index
-        for record in sorted(workers(state), key=lambda record: record.task_id in state.kills)
+        for record in sorted(workers(state, group), key=lambda record: record.task_id in state.kills)
         if record.index not in chosen and record.index not in named
     ]
     for index in (*leaving, *_more(chosen, leaving, named, count)):
@@ -153,8 +164,15 @@ def _more(chosen: set[int], leaving: Iterable[int], named: set[int], count: int)
     return [next(free) for _ in range(count)]
 
 
-def _entry(state: State, count: int | None, released: tuple[int, ...], now: float) -> HistoryEntry:
-    return dataclasses.replace(next_entry(state, now), workers=count, released=released)
+def _entry(state: State, group: str, count: int | None, released: tuple[int, ...], now: float) -> HistoryEntry:
+    entry = next_entry(state, now)
+    if group == DEFAULT:
+        return dataclasses.replace(entry, workers=count, released=released)
+    groups = tuple(
+        dataclasses.replace(one, count=count, released=released) if group_named(one.name) == group else one
+        for one in entry.groups
+    )
+    return dataclasses.replace(entry, groups=groups)
 
 
 def next_entry(state: State, now: float) -> HistoryEntry:
@@ -176,21 +194,27 @@ def count_shown(workers: int | None) -> int | str:
     return "all" if workers is None else workers
 
 
-def as_document(state: State, now: float) -> dict[str, Any]:
-    """What is wanted and what there is."""
-    missing, why = _missing(state, now)
+def as_document(state: State, now: float, group: str = DEFAULT) -> dict[str, Any]:
+    """What is wanted of a group and what there is."""
     known = views.listed(state)
-    wanted = [record for record in workers(state) if is_wanted(state, record)]
-    shown = {task["slot"]: task for task in views.tasks(state, now) if task["kind"] == Kind.WORKER.value}
+    shown = {task["slot"]: task for task in views.tasks(state, now) if group_of(task["slot"]) == group}
+    return summary(state, now, group) | {
+        "workers": [task for slot, task in shown.items() if state.wanted.includes(group, int(slot.rpartition("-")[2]))],
+        "leaving": [
+            _leaving(state, record, known, now) for record in workers(state, group) if not is_wanted(state, record)
+        ],
+    }
+
+
+def summary(state: State, now: float, group: str) -> dict[str, Any]:
+    """How many are wanted of a group, and how many there are."""
+    missing, why = _missing(state, group, now)
+    wanted = [record for record in workers(state, group) if is_wanted(state, record)]
     return {
-        "count": count_shown(state.wanted.workers),
+        "count": count_shown(state.wanted.count(group)),
         "ready": sum(answers_now(state, record) for record in wanted),
         "missing": missing,
         "why": why,
-        "workers": [
-            task for slot, task in shown.items() if state.wanted.includes(Kind.WORKER, int(slot.rpartition("-")[2]))
-        ],
-        "leaving": [_leaving(state, record, known, now) for record in workers(state) if not is_wanted(state, record)],
     }
 
 
@@ -218,10 +242,10 @@ def leaving_step(state: State, record: Record, now: float) -> tuple[str, str]:
     return "draining", f"no client is sent to it any more; it is killed in {left:.0f} s"
 
 
-def _missing(state: State, now: float) -> tuple[int, str]:
+def _missing(state: State, group: str, now: float) -> tuple[int, str]:
     """How many of the wanted workers are not there, and why the first is not."""
-    slots = wanted_slots(state, Kind.WORKER)
-    if state.wanted.workers is None:
+    slots = wanted_slots(state, group)
+    if state.wanted.count(group) is None:
         slots = slots[:-1]
     lacking = [slot for slot in slots if (record := state.records.get(slot)) is None or not answers_now(state, record)]
     if not lacking:
@@ -237,19 +261,19 @@ def _why(state: State, slot: str, now: float) -> str:
     return why
 
 
-def _would_wait(state: State, change: Change, now: float) -> tuple[int, str]:
+def _would_wait(state: State, change: Change, group: str, now: float) -> tuple[int, str]:
     """Nobody knows agents that make no offer; but where a worker waits for one that fits, the next would wait too."""
     if change.before is None or change.count is None:
         return 0, ""
-    waiting = [slot for slot in wanted_slots(state, Kind.WORKER) if slot not in state.records]
+    waiting = [slot for slot in wanted_slots(state, group) if slot not in state.records]
     missing = len(waiting) + change.count - change.before if waiting else 0
     return (missing, _why(state, waiting[0], now)) if missing > 0 else (0, "")
 
 
-def change_document(state: State, change: Change, now: float, *, dry_run: bool) -> dict[str, Any]:
+def change_document(state: State, change: Change, now: float, *, dry_run: bool, group: str = DEFAULT) -> dict[str, Any]:
     """What a call does or would do. ``state`` is the one that it was made from, or a later one."""
     known = views.listed(state)
-    missing, why = _would_wait(state, change, now) if dry_run else _missing(state, now)
+    missing, why = _would_wait(state, change, group, now) if dry_run else _missing(state, group, now)
     return {
         "dry_run": dry_run,
         "before": count_shown(change.before),
@@ -276,8 +300,8 @@ def decommission(state: State, now: float) -> plans.Plan:
         DECOMMISSION,
         tuple(
             plans.Phase(record.slot, tuple(_steps(state, record, now)))
-            for record in workers(state)
-            if not is_wanted(state, record)
+            for record in sorted(state.records.values(), key=in_order)
+            if record.kind is Kind.WORKER and not is_wanted(state, record)
         ),
         DECOMMISSION in state.wanted.paused,
     )

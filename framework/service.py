@@ -25,16 +25,16 @@ from framework.api.safety import IN_CLEAR, Safety, Unsafe, is_in_clear, safety
 from framework.api.server import PortTaken, Server, Tls, TlsProblem, bind
 from framework.api.tokens import TokenProblem
 from framework.chronicle import Chronicle
-from framework.config import Configuration
+from framework.config import Configuration, by_ids
 from framework.configuring import Configured
 from framework.loop import Loop
 from framework.memory import after, newly_wanted, resumed
 from framework.mesos import Identity, Mesos
 from framework.messages import CacheSeen, DrainsSeen, Effect, KeepWanted, Launch, RemoveMember, Stop
-from framework.model import ExitCode, Journal, Kept, Kind, Wanted
+from framework.model import ExitCode, Journal, Kept, Kind, Wanted, group_named, kind_of
 from framework.planner import State, registered_workers
 from framework.series import Sampler, Series
-from framework.state import DECOMMISSION, is_leaving, master_address, master_addresses, masters
+from framework.state import DECOMMISSION, in_order, is_leaving, master_address, master_addresses, masters
 from framework.store import StoreError, StoreUnavailable
 from framework.tally import Tally
 from framework.zookeeper import AlluxioLeader, Candidate, MesosMasters, Session, ZooKeeperStore, read_credentials
@@ -122,7 +122,8 @@ def least(wanted: Wanted, kept: Kept) -> tuple[tuple[float, int], ...]:
     had = any(entry.options.get("persistent-volumes") == "yes" for entry in kept.history)
     if had or any(record.volumes for record in kept.records.values()):
         return ()
-    needs = [need for kind, need in wanted.needs.items() if wanted.count(kind) != 0 or kind is Kind.WORKER]
+    asked_for = [group for group in wanted.all_groups if wanted.count(group) != 0 or kind_of(group) is Kind.WORKER]
+    needs = [need for group in asked_for if (need := wanted.need(group)) is not None]
     return () if any(need.volumes for need in needs) else tuple((need.cpus / 2000, need.memory // 2) for need in needs)
 
 
@@ -170,7 +171,7 @@ class _Scheduler:
     ) -> None:
         self._configuration = configuration  # what this process was started with
         self._values = values
-        self._configurations = {configuration.id: configuration}  # all that tasks were launched with here
+        self._configurations = by_ids(configuration)  # all that tasks were launched with here
         self._identity = identity
         self._api_url = configuration.api_url or front.url
         self._artefacts = artefacts
@@ -294,8 +295,9 @@ class _Scheduler:
         kept = store.load()
         held = self._held(kept)
         configuration = held.configuration
-        self._configurations[configuration.id] = configuration
-        wanted = resumed(kept, configuration.wanted, held.options)
+        for launching in held.launching:
+            self._configurations.update(by_ids(launching))
+        wanted = resumed(kept, held.own_wanted, held.options)
         for effect in newly_wanted(kept, wanted, held.options, time.time(), held.given):
             log.info("%s", effect)
             store.save([effect])
@@ -348,7 +350,9 @@ class _Scheduler:
             return found
         for mistake in found:
             log.error("what was changed over the API does not hold any more: %s", mistake)
-        return Configured(self._configuration, config.recorded(self._values), {})
+        # Its workers stay, as those of the default group are.
+        plain = {group_named(group.name): self._configuration for group in configuring.group_entries(kept.history)}
+        return Configured(self._configuration, config.recorded(self._values), {}, plain)
 
     def _leaving(self, state: State) -> Leaving:
         """Nobody leaves while another scheduler may lead, or while somebody lets that rest."""
@@ -446,18 +450,17 @@ class _Scheduler:
 
     def _task_infos(self, effect: Launch, state: State) -> Sequence[Mapping[str, Any]]:
         known, owner = masters(state), self._led().mesos.owner
-        configuration = self._configurations[state.wanted.configuration]
-        sources = self._sources(configuration)
+        configurations = [self._configurations[record.configuration] for record in effect.records]
         return [
             launch.task_info(
                 configuration,
-                sources,
+                self._sources(configuration),
                 state.framework_id,
                 record,
                 (*resources, *launch.new_volumes(effect, record, owner)),
                 known,
             )
-            for record, resources in zip(effect.records, effect.resources, strict=True)
+            for configuration, record, resources in zip(configurations, effect.records, effect.resources, strict=True)
         ]
 
 
@@ -471,9 +474,7 @@ def _to_ask(state: State) -> Addresses:
 def _to_poll(state: State) -> Targets:
     """The workers that have series of their own and are there, and the primary master."""
     registered = registered_workers(state.cache)
-    workers = sorted(
-        (record for record in state.records.values() if record.kind is Kind.WORKER), key=lambda record: record.index
-    )
+    workers = sorted((record for record in state.records.values() if record.kind is Kind.WORKER), key=in_order)
     primary = (record for record in masters(state) if master_address(record) == state.cache.primary)
     return Targets(
         next((f"{record.hostname}:{record.ports['web']}" for record in primary), ""),

@@ -29,6 +29,7 @@ from framework.model import (
     Report,
     TaskState,
     Wanted,
+    group_of,
 )
 
 FIRST_MASTER: Final = "master-0"
@@ -62,7 +63,7 @@ class Wish:
     waits for ("" for any).
     """
 
-    kind: Kind
+    group: str
     slot: str
     home: str
 
@@ -83,6 +84,10 @@ class Opening:
         return int(self.slot.rpartition("-")[2])
 
     @property
+    def group(self) -> str:
+        return group_of(self.slot)
+
+    @property
     def joins(self) -> bool:
         """It is a master that goes where it has no journal of its own."""
         return self.kind is Kind.MASTER and not self.home
@@ -90,7 +95,7 @@ class Opening:
     @property
     def wish(self) -> Wish:
         """ "One more on the next agent" stays the same wish whatever index is next: a new agent is offered unasked."""
-        return Wish(self.kind, "" if self.further else self.slot, self.home)
+        return Wish(self.group, "" if self.further else self.slot, self.home)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -140,6 +145,11 @@ class State:
 
 def current_report(state: State, record: Record) -> Report | None:
     return state.reports.get(record.task_id)
+
+
+def in_order(record: Record) -> tuple[int, str, int]:
+    """A key that sorts records by kind, in the order of deployment, then by group and index."""
+    return list(Kind).index(record.kind), record.group, record.index
 
 
 def off_record(state: State) -> Iterator[tuple[str, Report]]:
@@ -226,15 +236,25 @@ def launch_after(state: State, slot: str) -> float:
     return failure.at + growing(state.policy.first_backoff, failure.count - 2, state.policy.longest_backoff)
 
 
-def wanted_slots(state: State, kind: Kind) -> list[str]:
-    """The slots that should run. When a worker is wanted on each agent, they are those that have one, and one more for
-    the next agent.
+def wanted_slots(state: State, group: str) -> list[str]:
+    """The slots of a group that should run. When a worker is wanted on each agent, they are those that have one, and
+    one more for the next agent.
     """
-    if state.wanted.count(kind) is not None:
-        surplus = _still_needed(state) if kind is Kind.MASTER else []
-        return [*(f"{kind.value}-{index}" for index in state.wanted.indices(kind)), *surplus]
-    indices = sorted(record.index for record in state.records.values() if record.kind is kind)
-    return [f"{kind.value}-{index}" for index in (*indices, next(free_indices(indices)))]
+    group = str(group)
+    if state.wanted.count(group) is not None:
+        surplus = _still_needed(state) if group == Kind.MASTER else []
+        return [*(f"{group}-{index}" for index in state.wanted.indices(group)), *surplus]
+    indices = sorted(record.index for record in state.records.values() if record.group == group)
+    return [f"{group}-{index}" for index in (*indices, next(free_indices(indices)))]
+
+
+def all_wanted_slots(state: State, kind: Kind) -> list[str]:
+    """Those of all groups of a kind, but for the one more on the next agent."""
+    found: list[str] = []
+    for group in state.wanted.groups_of(kind):
+        slots = wanted_slots(state, group)
+        found.extend(slots if state.wanted.count(group) is not None else slots[:-1])
+    return found
 
 
 def _still_needed(state: State) -> list[str]:
@@ -247,12 +267,17 @@ def _still_needed(state: State) -> list[str]:
 
 
 def is_wanted(state: State, record: Record) -> bool:
-    return state.wanted.includes(record.kind, record.index)
+    return state.wanted.includes(record.group, record.index)
 
 
 def is_current(state: State, record: Record) -> bool:
     """Whether it was launched with the configuration that is wanted."""
-    return record.configuration == state.wanted.configuration_of(record.kind)
+    return record.configuration == state.wanted.configuration_of(record.group)
+
+
+def is_asked_for(state: State, kind: Kind) -> bool:
+    """Any task of this kind is wanted."""
+    return any(state.wanted.count(group) != 0 for group in state.wanted.groups_of(kind))
 
 
 def plan_of(state: State, slot: str) -> str:
@@ -377,11 +402,11 @@ def join_gate(state: State, slot: str) -> str:
 
 def homes(state: State, now: float) -> dict[tuple[Kind, str], str]:
     """The slot that each agent belongs to, by kind and hostname: the one that runs there or may run, else the one that
-    waits for it. The lowest index comes first.
+    waits for it. The lowest index comes first, and of equal ones the default group's.
     """
     there: dict[tuple[Kind, str], str] = {}
     waiting: list[Record] = []
-    for record in sorted(state.records.values(), key=lambda record: record.index):
+    for record in sorted(state.records.values(), key=lambda record: (record.index, record.group)):
         down = down_since(state, record, now)
         if down is None:
             there.setdefault((record.kind, record.hostname), record.slot)
@@ -399,7 +424,7 @@ def openings(state: State, now: float) -> list[Opening]:
     for kind in Kind:
         if kind not in state.wanted.needs or gate(state, kind):
             continue
-        for slot in wanted_slots(state, kind):
+        for slot in (slot for group in state.wanted.groups_of(kind) for slot in wanted_slots(state, group)):
             if now >= launch_after(state, slot) and plan_of(state, slot) not in state.wanted.paused:
                 opening = _opening(state, kind, slot, belongs, now)
                 if opening is not None and not (opening.joins and join_gate(state, slot)):
@@ -412,7 +437,7 @@ def openings(state: State, now: float) -> list[Opening]:
 def _opening(
     state: State, kind: Kind, slot: str, belongs: Mapping[tuple[Kind, str], str], now: float
 ) -> Opening | None:
-    counted = state.wanted.count(kind) is not None
+    counted = state.wanted.count(group_of(slot)) is not None
     record = state.records.get(slot)
     if record is None:
         return Opening(kind, slot, further=not counted)

@@ -233,8 +233,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) -> l
     ]
 
 
-def _order(record: Record) -> tuple[str, int]:
-    return record.kind.value, record.index
+def _order(record: Record) -> tuple[str, str, int]:
+    return record.kind.value, record.group, record.index
 
 
 def _record_row(record: Record) -> tuple[str, ...]:

@@ -100,7 +100,7 @@ def _is_end(event: Updated, before: State) -> bool:
     identity = parse_task_id(report.task_id)
     if identity is None or LIFE[report.state] is not Life.TERMINAL:
         return False
-    record = before.records.get(f"{identity[0].value}-{identity[1]}")
+    record = before.records.get(identity[1])
     if record is None or record.task_id != report.task_id:
         return False
     known = before.reports.get(report.task_id)

@@ -11,8 +11,9 @@ from typing import Any
 
 from framework import clients
 from framework.config import Configuration
-from framework.model import LIFE, CachingWorker, Kind, Life, Record, TaskState
+from framework.model import LIFE, CachingWorker, Kind, Life, Record, TaskState, group_of, kind_of
 from framework.planner import State, current_report, down_since, gate, launch_after, registered_workers, wanted_slots
+from framework.state import in_order, is_asked_for
 
 
 class Phase(enum.StrEnum):
@@ -85,13 +86,12 @@ def slots(state: State) -> list[str]:
     more, on the next agent" is not shown.
     """
     shown: list[str] = []
-    for kind in Kind:
-        there = sorted(
-            (record for record in state.records.values() if record.kind is kind), key=lambda record: record.index
-        )
-        wanted = wanted_slots(state, kind) if state.wanted.count(kind) is not None else []
-        shown.extend(dict.fromkeys([*wanted, *(record.slot for record in there)]))
-    return shown
+    there = sorted(state.records.values(), key=in_order)
+    for group in state.wanted.all_groups:
+        wanted = wanted_slots(state, group) if state.wanted.count(group) is not None else []
+        shown.extend(dict.fromkeys([*wanted, *(record.slot for record in there if record.group == group)]))
+    known = frozenset(state.wanted.all_groups)
+    return [*shown, *(record.slot for record in there if record.group not in known)]
 
 
 def health(state: State, heard_at: float, now: float) -> dict[str, Any]:
@@ -116,9 +116,13 @@ def status(state: State, configuration: Configuration, now: float) -> dict[str, 
             "masters": state.wanted.masters,
             "workers": "all" if state.wanted.workers is None else state.wanted.workers,
             "proxies": state.wanted.proxies,
+            "groups": {
+                group.partition("-")[2]: "all" if wanted.count is None else wanted.count
+                for group, wanted in sorted(state.wanted.groups.items())
+            },
         },
         "waiting_for": {
-            kind.value: reason for kind in Kind if state.wanted.count(kind) != 0 and (reason := gate(state, kind))
+            kind.value: reason for kind in Kind if is_asked_for(state, kind) and (reason := gate(state, kind))
         },
         "tasks": tasks,
         "alluxio": {
@@ -181,7 +185,7 @@ def task(state: State, name: str, now: float) -> dict[str, Any] | None:
 
 def _whole_task(state: State, slot: str, known: _Listed, now: float) -> dict[str, Any]:
     shown = _task(state, slot, known, now)
-    shown["kind"] = slot.rpartition("-")[0]
+    shown["kind"] = kind_of(group_of(slot)).value
     record = state.records.get(slot)
     if record is None:
         return shown
@@ -211,9 +215,7 @@ def offers(state: State) -> dict[str, Any]:
 
 def endpoints(state: State, configuration: Configuration, api_url: str) -> dict[str, Any]:
     def of(kind: Kind) -> list[Record]:
-        return sorted(
-            (record for record in state.records.values() if record.kind is kind), key=lambda record: record.index
-        )
+        return sorted((record for record in state.records.values() if record.kind is kind), key=in_order)
 
     masters = of(Kind.MASTER)
     leader = state.cache.primary

@@ -69,9 +69,9 @@ def _has_it(state: State, record: Record | None, holding: Holding) -> bool:
     """A tier that is not wanted is given up here, where the volume is at hand: the launch that goes without it may fill
     the agent, which then offers nothing.
     """
-    if record is None or record.kind not in state.wanted.needs:
+    if record is None or (wanted := state.wanted.need(record.group)) is None:
         return record is not None
-    tiers = {need.tier for need in state.wanted.needs[record.kind].volumes}
+    tiers = {need.tier for need in wanted.volumes}
     return any(volume.persistence_id == holding.persistence_id and volume.tier in tiers for volume in record.volumes)
 
 
@@ -140,6 +140,7 @@ def to_give_back(state: State, now: float) -> bool:
 def _may_have_given_up(state: State) -> bool:
     """Only a slot that was forgotten, or was launched before, can have left a volume somewhere."""
     records = state.records.values()
-    if not (any(need.volumes for need in state.wanted.needs.values()) or any(record.volumes for record in records)):
+    needs = (need for group in state.wanted.all_groups if (need := state.wanted.need(group)) is not None)
+    if not (any(need.volumes for need in needs) or any(record.volumes for record in records)):
         return False
     return bool(state.retired) or any(record.attempt > 1 for record in records)

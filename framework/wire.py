@@ -13,9 +13,22 @@ from typing import Any, Final
 
 import msgspec
 
-from framework.model import HistoryEntry, Holding, Kept, Kind, Offer, Range, Record, Resource, Volume
+from framework.model import (
+    GroupEntry,
+    HistoryEntry,
+    Holding,
+    Kept,
+    Kind,
+    Offer,
+    Range,
+    Record,
+    Resource,
+    Volume,
+    group_named,
+    is_group_name,
+)
 
-RECORD_VERSION: Final = 2
+RECORD_VERSION: Final = 3
 LAYOUT_VERSION: Final = 2
 DOCUMENT_VERSION: Final = 1
 DOCUMENT_FORMAT: Final = "alluxio-mesos state"
@@ -413,7 +426,9 @@ class _VolumeDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
 
 
 class _RecordDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Version 2. A record that has none of the fields with defaults looks as it did in version 1."""
+    """Version 2; with ``group``, of workers beside the default one, version 3. A record that has none of the fields
+    with defaults looks as it did in version 1.
+    """
 
     version: int
     kind: Kind
@@ -428,6 +443,7 @@ class _RecordDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
     deployed: bool = False
     masters: tuple[str, ...] = ()
     volumes: tuple[_VolumeDocument, ...] = ()
+    group: str = ""
 
 
 _records = msgspec.json.Decoder(_RecordDocument)
@@ -438,8 +454,9 @@ def encode_record(record: Record) -> bytes:
 
 
 def _record_document(record: Record) -> _RecordDocument:
+    group = record.group if record.group != record.kind else ""
     return _RecordDocument(
-        RECORD_VERSION,
+        3 if group else 2,
         record.kind,
         record.index,
         record.attempt,
@@ -454,6 +471,7 @@ def _record_document(record: Record) -> _RecordDocument:
         tuple(
             _VolumeDocument(volume.tier, volume.persistence_id, volume.size, volume.used) for volume in record.volumes
         ),
+        group,
     )
 
 
@@ -479,6 +497,8 @@ def _model_record(document: _RecordDocument) -> Record:
     if document.version == 1:
         # Version 1 did not say what was ready once; what it launched is taken for deployed, as nothing waits for it.
         document = msgspec.structs.replace(document, deployed=True)
+    if document.group and not (document.kind is Kind.WORKER and _names_a_group(document.group)):
+        raise WireError(f"a launch record of a {document.kind} names the group {document.group!r}, which cannot be")
     return Record(
         document.kind,
         document.index,
@@ -492,7 +512,13 @@ def _model_record(document: _RecordDocument) -> Record:
         document.deployed,
         document.masters,
         tuple(Volume(volume.tier, volume.persistence_id, volume.size, volume.used) for volume in document.volumes),
+        document.group,
     )
+
+
+def _names_a_group(group: str) -> bool:
+    name = group.partition("-")[2]
+    return is_group_name(name) and group == group_named(name)
 
 
 def encode_retired(retired: Mapping[str, int]) -> bytes:
@@ -510,9 +536,16 @@ def decode_retired(data: bytes) -> dict[str, int]:
 # What was wanted, the layout, and the whole state -----------------------------------------------------------------
 
 
+class _GroupDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    name: str
+    count: int | None
+    options: dict[str, str] = {}
+    released: list[int] = []
+
+
 class _HistoryDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Version 1; with ``released`` it is version 2, with ``given`` or ``paused`` version 3. ``workers`` is null for one
-    on each agent that fits.
+    """Version 1; with ``released`` it is version 2, with ``given`` or ``paused`` version 3, with ``groups`` version 4.
+    ``workers`` is null for one on each agent that fits.
     """
 
     version: int
@@ -526,6 +559,7 @@ class _HistoryDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults
     released: list[int] = []
     given: dict[str, str] = {}
     paused: list[str] = []
+    groups: list[_GroupDocument] = []
 
 
 def encode_history_entry(entry: HistoryEntry) -> bytes:
@@ -534,7 +568,7 @@ def encode_history_entry(entry: HistoryEntry) -> bytes:
 
 def _history_document(entry: HistoryEntry) -> _HistoryDocument:
     return _HistoryDocument(
-        3 if entry.given or entry.paused else 2 if entry.released else 1,
+        4 if entry.groups else 3 if entry.given or entry.paused else 2 if entry.released else 1,
         entry.number,
         entry.at,
         entry.configuration,
@@ -545,6 +579,7 @@ def _history_document(entry: HistoryEntry) -> _HistoryDocument:
         list(entry.released),
         dict(entry.given),
         list(entry.paused),
+        [_GroupDocument(group.name, group.count, dict(group.options), list(group.released)) for group in entry.groups],
     )
 
 
@@ -556,9 +591,9 @@ def decode_history_entry(data: bytes) -> HistoryEntry:
 
 
 def _model_entry(document: _HistoryDocument) -> HistoryEntry:
-    if document.version not in (1, 2, 3):
+    if document.version not in (1, 2, 3, 4):
         raise WireError(
-            f"an entry of the history has version {document.version}; this scheduler reads versions 1 to 3: "
+            f"an entry of the history has version {document.version}; this scheduler reads versions 1 to 4: "
             "run the release that wrote it, or a newer one"
         )
     return HistoryEntry(
@@ -572,6 +607,7 @@ def _model_entry(document: _HistoryDocument) -> HistoryEntry:
         tuple(document.released),
         document.given,
         tuple(document.paused),
+        tuple(GroupEntry(group.name, group.count, group.options, tuple(group.released)) for group in document.groups),
     )
 
 

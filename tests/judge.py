@@ -56,6 +56,7 @@ class Promise(enum.StrEnum):
     STICKS = "a slot waits for the agent of its blocks or of its journal"
     BLOCKS_KEPT = "a volume that holds blocks is waited for, and is nobody else's"
     VOLUME_IDS_UNIQUE = "a persistence id is used once"
+    PLACED = "what is launched is where its placement lets it be"
     GATE = "workers wait for a ready master"
     BACKS_OFF = "what fails again and again is launched less and less often"
     MAINTENANCE = "an agent in maintenance is left alone"
@@ -251,12 +252,17 @@ class Judge:
             require((record.agent_id, record.hostname) == where, Promise.RECORDED_FIRST, str(effect))
             # A quorum without a leader cannot let a member go: it comes back for that.
             returns = record.kind is Kind.MASTER and state.wanted.journal is Journal.EMBEDDED and not self._primary
-            wanted = state.wanted.includes(record.kind, record.index) or returns
+            wanted = state.wanted.includes(record.group, record.index) or returns
             require(wanted, Promise.NOT_MORE, lambda record=record: f"{record.slot} is launched")
             last = self.before.get(record.slot)
             plan = RECOVERY if last is not None and last.deployed else DEPLOY
             require(plan not in state.wanted.paused, Promise.RESTS, lambda record=record: f"{record.slot} is launched")
             self._copies(record)
+            here = {**effect.offer.attributes, "hostname": effect.offer.hostname}
+            asked = state.wanted.placement(record.group)
+            fits = all(here.get(one.attribute) == one.value for one in asked)
+            require(fits, Promise.PLACED, lambda record=record: f"{record.slot} is launched on {effect.offer.hostname}")
+            require(record.group == record.slot.rpartition("-")[0], Promise.RECORDED_FIRST, f"{record}")
             self._place(record, state)
             self._pace(record)
             self._launched_at[record.task_id] = self._mesos.now
@@ -368,7 +374,8 @@ class Judge:
             volume.persistence_id
             for record in self._kept().records.values()
             for volume in record.volumes
-            if volume.tier in {need.tier for need in state.wanted.needs[record.kind].volumes}
+            if (need := state.wanted.need(record.group)) is None
+            or volume.tier in {wanted.tier for wanted in need.volumes}
         }
         for holding in effect.holdings:
             require(holding in effect.offer.holdings, Promise.WITHIN_OFFER, str(effect))
@@ -430,9 +437,11 @@ class Judge:
         rivals = [
             other
             for other in state.records.values()
-            if other.kind is record.kind and other.hostname == record.hostname and other.index < record.index
+            if other.kind is record.kind
+            and other.hostname == record.hostname
+            and (other.index, other.group) < (record.index, record.group)
         ]
-        surplus = not state.wanted.includes(record.kind, record.index)
+        surplus = not state.wanted.includes(record.group, record.index)
         if surplus and not rivals and record.kind is Kind.WORKER and record.deployed:
             require(self._is_drained(task_id), Promise.DRAINED_FIRST, f"{task_id} is killed")
             begins = task_id not in self._killed_at
@@ -462,7 +471,7 @@ class Judge:
             and other is not record
             # What is launched in this very decision was away before it.
             and other.task_id in self._heard
-            and state.wanted.includes(other.kind, other.index)
+            and state.wanted.includes(other.group, other.index)
         ]
         away = [other for other in others if other.task_id not in self._healthy or other.task_id in self._killed_at]
         portion = int(self._policy.unavailable * (len(others) + 1)) if record.kind is Kind.WORKER else 1
@@ -480,8 +489,8 @@ class Judge:
         require(not wanted, Promise.IN_QUORUM, lambda: f"{effect}, and {wanted} has it")
 
     def _forget(self, effect: Forget, state: State) -> None:
-        kind, _, index = effect.slot.rpartition("-")
-        if not state.wanted.includes(Kind(kind), int(index)):
+        group, _, index = effect.slot.rpartition("-")
+        if not state.wanted.includes(group, int(index)):
             self._failures.pop(effect.slot, None)  # whoever wants it again gets it at once
 
     def _acknowledge(self, effect: Acknowledge) -> None:
@@ -530,7 +539,7 @@ class Judge:
             return False
         is_drained = self._is_drained(task_id) and DECOMMISSION not in state.wanted.paused
         is_emptied_first = record.kind is Kind.WORKER and record.deployed and not is_drained
-        return is_emptied_first or state.wanted.includes(record.kind, record.index)
+        return is_emptied_first or state.wanted.includes(record.group, record.index)
 
     def _is_drained(self, task_id: str) -> bool:
         """Alluxio was seen to do without this worker for long enough."""
@@ -546,7 +555,8 @@ def _check_arithmetic(effect: Launch, state: State) -> None:
     """Never more used than offered, and exactly what is needed (rule: per offer, ports too)."""
     scalars, ports = amounts(effect.offer.resources)
     for record, resources in zip(effect.records, effect.resources, strict=True):
-        need = state.wanted.needs[record.kind]
+        need = state.wanted.need(record.group)
+        assert need is not None
         used, used_ports = amounts(resources)
         exact = collections.Counter(cpus=need.cpus, mem=need.memory * 1000, disk=need.disk * 1000)
         require(+used == +exact, Promise.WITHIN_OFFER, f"{record.slot} takes {used}, and needs {exact}")

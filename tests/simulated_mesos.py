@@ -88,6 +88,11 @@ class Agent:
     over: bool = False
     volumes: dict[str, Holding] = dataclasses.field(default_factory=dict)  # by persistence id; no part of ``scalars``
 
+    @property
+    def rack(self) -> str:
+        """The agent's attribute: half of the agents have each."""
+        return f"rack-{sum(map(ord, self.hostname)) % 2}"
+
 
 @dataclasses.dataclass(eq=False)
 class Task:
@@ -497,7 +502,9 @@ class SimulatedMesos:
             offer_id, resources = f"offer-{next(self._numbers)}", _resources(share, span)
             volumes = frozenset(volume.persistence_id for volume in held)
             self.offers[offer_id] = Outstanding(agent, share, span, volumes)
-            made.append(Offer(offer_id, agent.id, agent.hostname, resources, {}, unavailable, tuple(held)))
+            made.append(
+                Offer(offer_id, agent.id, agent.hostname, resources, {"rack": agent.rack}, unavailable, tuple(held))
+            )
         return made
 
     def _free(self, agent: Agent) -> tuple[collections.Counter[str], frozenset[int]]:

@@ -6,12 +6,26 @@ Used by the scenarios and the properties. Nothing here is a stand-in for the loo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from framework import grouping, scaling
+from framework.configuring import group_entries
 from framework.loop import Loop
-from framework.memory import resumed
-from framework.messages import Effect, Event
-from framework.model import MEMBER_PORTS, Journal, Kind, Need, VolumeNeed, Wanted
+from framework.memory import following, resumed
+from framework.messages import Effect, Event, Wished
+from framework.model import (
+    MEMBER_PORTS,
+    Constraint,
+    Group,
+    GroupEntry,
+    Journal,
+    Kind,
+    Need,
+    Operator,
+    VolumeNeed,
+    Wanted,
+    group_named,
+)
 from framework.planner import Policy, State
 from framework.store import MemoryStore
 from framework.tally import Tally
@@ -41,6 +55,51 @@ def wanted(
     return Wanted(masters, workers, proxies, needs, "configuration-1", journal)
 
 
+def with_groups(want: Wanted, entries: Iterable[GroupEntry]) -> Wanted:
+    """With these groups of workers, none of which has a worker yet. Their options here are ``size`` (small, large or as
+    the default group's) and ``rack`` (the attribute that an agent must have).
+    """
+    need, configuration = want.needs[Kind.WORKER], want.configuration_of(Kind.WORKER)
+    sizes = {
+        "": need,
+        "small": dataclasses.replace(need, volumes=()),
+        "large": dataclasses.replace(need, cpus=1500, memory=2048),
+    }
+    groups = {}
+    for entry in entries:
+        size, rack = entry.options.get("size", ""), entry.options.get("rack", "")
+        placement = (Constraint("rack", Operator.IS, rack),) if rack else ()
+        groups[group_named(entry.name)] = Group(0, sizes[size], f"{configuration}+{size}", placement)
+    return dataclasses.replace(want, groups=groups)
+
+
+def group_asked_for(
+    state: State, name: str, count: int | None, options: Mapping[str, str] | None, now: float
+) -> Wished:
+    """Somebody wants so many workers of a group, with these options or those that it had."""
+    before = grouping.entry_of(state, name) or GroupEntry(name, 0)
+    after = before if options is None else dataclasses.replace(before, options=options)
+    then = _having(state, [*_others(state, name), after], now)
+    change = scaling.change(then, count, (), now, group_named(name))
+    assert isinstance(change, scaling.Change), change
+    return Wished(change.entry or scaling.next_entry(then, now), then.wanted)
+
+
+def group_gone(state: State, name: str, now: float) -> Wished:
+    then = _having(state, _others(state, name), now)
+    return Wished(scaling.next_entry(then, now), then.wanted)
+
+
+def _others(state: State, name: str) -> list[GroupEntry]:
+    return [group for group in group_entries(state.history) if group.name != name]
+
+
+def _having(state: State, groups: Iterable[GroupEntry], now: float) -> State:
+    entries = tuple(sorted(groups, key=lambda group: group.name))
+    then = grouping.having(state, with_groups(state.wanted, entries), entries, now)
+    return dataclasses.replace(then, wanted=following(then.wanted, then.history[-1]))
+
+
 class Stage:
     """One service over the lives of its schedulers. ``act`` is called with the effects of each decision."""
 
@@ -66,7 +125,7 @@ class Stage:
         """A new scheduler, which knows what the store holds and nothing else."""
         kept = self.store.load()
         state = State(
-            wanted=resumed(kept, self.wanted, {}),
+            wanted=resumed(kept, with_groups(self.wanted, group_entries(kept.history)), {}),
             policy=self._policy,
             records=kept.records,
             retired=kept.retired,

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from framework.api.clients import Clients
 from framework.api.configuring import Configurations, Resting, level_shown, set_level
 from framework.api.dashboard import Dashboard
 from framework.api.events import Events
+from framework.api.groups import Groups
 from framework.api.guard import Guard, Role, Standing, access_of
 from framework.api.kept import Kept, encoded, json_response
 from framework.api.metrics import Facts, Metrics
@@ -39,7 +40,7 @@ from framework.api.tasks import Tasks
 from framework.api.tokens import Access
 from framework.api.workers import Workers
 from framework.chronicle import Chronicle
-from framework.config import Configuration
+from framework.config import Configuration, by_ids
 from framework.overview import Overview, overview
 from framework.planner import State
 from framework.series import Series
@@ -104,8 +105,9 @@ class Service:
     def current(self, state: State) -> Configuration:
         return self.configurations.get(state.wanted.configuration, self.configuration)
 
-    def add(self, configuration: Configuration) -> None:
-        self.configurations[configuration.id] = configuration
+    def add(self, configurations: Iterable[Configuration]) -> None:
+        for configuration in configurations:
+            self.configurations.update(by_ids(configuration))
 
 
 def all_plans(state: State, now: float) -> tuple[plans.Plan, ...]:
@@ -182,6 +184,7 @@ def application(service: Service) -> Starlette:
     changes = Changes(service.snapshot, service.change)
     workers, resting = Workers(changes), Resting(changes)
     configurations = Configurations(changes, service.values, service.add)
+    groups = Groups(changes, service.values, service.add)
     tasks, clients = Tasks(service.snapshot), Clients(service.snapshot, service.current)
     metrics = Metrics(lambda worker_series: _facts(service, worker_series))
     description = openapi.document()
@@ -206,6 +209,10 @@ def application(service: Service) -> Starlette:
             "resume": resting.resume,
             "log_level": level_shown,
             "set_log_level": set_level,
+            "groups": groups.all,
+            "group": groups.one,
+            "change_group": groups.change,
+            "remove_group": groups.remove,
             "workers": workers.shown,
             "scale": workers.scale,
             "metrics": metrics.all,

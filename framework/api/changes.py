@@ -121,6 +121,39 @@ async def json_object(request: Request, allowed: Collection[str], required: Coll
     return body
 
 
+def texts_or_nothing(options: Any) -> dict[str, str | None]:
+    """Options by name; null takes one back.
+
+    Raises:
+        Refused: 422, with every mistake.
+    """
+    if not isinstance(options, dict):
+        raise Refused(422, ['options: give an object, such as {"worker-ram": "4GB"}'])
+    mistakes = [
+        f"options: {name!a:.100} has the value {text!a:.100}; give a text, or null for what was given at the start"
+        for name, text in options.items()
+        if text is not None and not isinstance(text, str)
+    ]
+    if mistakes:
+        raise Refused(422, mistakes)
+    return options
+
+
+def texts(options: Any) -> dict[str, str]:
+    """Options by name, all of them texts.
+
+    Raises:
+        Refused: 422, with every mistake.
+    """
+    found = texts_or_nothing(options)
+    mistakes = [
+        f"options: {name!a:.100} is null; give a text, or leave it out" for name in found if found[name] is None
+    ]
+    if mistakes:
+        raise Refused(422, mistakes)
+    return {name: text for name, text in found.items() if text is not None}
+
+
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from framework import config, configuring, scaling
-from framework.api.changes import Changes, is_dry, json_object, parameters, require_version, tag
+from framework.api.changes import Changes, is_dry, json_object, parameters, require_version, tag, texts_or_nothing
 from framework.api.problems import Refused
 from framework.config import Configuration
 from framework.configuring import Configured
@@ -24,11 +24,13 @@ LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class Configurations:
-    """``values`` are the texts that this scheduler was started with; ``add`` hears of a configuration before anything
-    is launched with it.
+    """``values`` are the texts that this scheduler was started with; ``add`` hears of configurations before anything is
+    launched with them.
     """
 
-    def __init__(self, changes: Changes, values: Mapping[str, str], add: Callable[[Configuration], None]) -> None:
+    def __init__(
+        self, changes: Changes, values: Mapping[str, str], add: Callable[[Iterable[Configuration]], None]
+    ) -> None:
         self._changes = changes
         self._values = values
         self._add = add
@@ -41,7 +43,7 @@ class Configurations:
     async def change(self, request: Request) -> Response:
         dry_run = is_dry(request)
         body = await json_object(request, ("options",), required=("options",))
-        asked = _options(body["options"])
+        asked = texts_or_nothing(body["options"])
         return await self._changes.turns.take(
             self._changed, request, lambda state: configuring.changed(self._values, state, asked), dry_run
         )
@@ -64,7 +66,7 @@ class Configurations:
             raise Refused(422, found)
         same = bool(before.history) and before.history[-1].options == found.options
         if not same and not dry_run:
-            self._add(found.configuration)
+            self._add(found.launching)
             state = self._changes.write(
                 Wished(
                     found.entry(before, time.time()),
@@ -115,20 +117,3 @@ async def set_level(request: Request) -> Response:
     logging.getLogger().setLevel(level)
     logging.getLogger(__name__).warning("from now on the log has %s and worse", level)
     return JSONResponse({"level": level})
-
-
-def _options(given: Any) -> dict[str, str | None]:
-    """
-    Raises:
-        Refused: 422, with every mistake.
-    """
-    if not isinstance(given, dict):
-        raise Refused(422, ['options: give an object, such as {"worker-ram": "4GB"}'])
-    mistakes = [
-        f"options: {name!a:.100} has the value {text!a:.100}; give a text, or null for what was given at the start"
-        for name, text in given.items()
-        if text is not None and not isinstance(text, str)
-    ]
-    if mistakes:
-        raise Refused(422, mistakes)
-    return given

@@ -27,8 +27,9 @@ from framework import plans, views
 from framework.alluxio.figures import Figures
 from framework.api.changes import parameters
 from framework.api.kept import Kept, KeptPart
-from framework.model import CachingWorker, Kind, Record
+from framework.model import CachingWorker, Kind, Record, group_of, kind_of
 from framework.planner import State, down_since, registered_workers
+from framework.state import in_order
 from framework.tally import BOUNDS, Durations, Tally
 
 # Of 10,000 workers, each with six to ten series, an answer would be 4 MB or more: these many have series of their own
@@ -199,11 +200,14 @@ def _offers(state: State) -> Iterator[Metric]:
 def _tasks(state: State, now: float) -> Iterator[Metric]:
     registered = registered_workers(state.cache)
     found = Counter(
-        (slot.rpartition("-")[0], views.phase(state, slot, registered, now).value) for slot in views.slots(state)
+        (kind_of(group_of(slot)).value, views.phase(state, slot, registered, now).value) for slot in views.slots(state)
     )
     tasks = {(kind.value, phase.value): found[kind.value, phase.value] for kind in Kind for phase in views.Phase}
     yield _gauges("alluxio_mesos_tasks", "Slots by where they stand.", ("kind", "phase"), tasks.items())
-    counts = [((kind.value,), count) for kind in Kind if (count := state.wanted.count(kind)) is not None]
+    by_kind = {kind: [state.wanted.count(group) for group in state.wanted.groups_of(kind)] for kind in Kind}
+    counts = [
+        ((kind.value,), sum(count or 0 for count in found)) for kind, found in by_kind.items() if None not in found
+    ]
     yield _gauges("alluxio_mesos_tasks_wanted", "How many are wanted; none for one on each agent.", ("kind",), counts)
     yield _gauges(
         "alluxio_mesos_failures_in_a_row",
@@ -256,9 +260,7 @@ def _cache(state: State) -> Iterator[Metric]:
 
 
 def _workers(state: State, figures: Figures, most: int) -> Iterator[Metric]:
-    records = sorted(
-        (record for record in state.records.values() if record.kind is Kind.WORKER), key=lambda record: record.index
-    )
+    records = sorted((record for record in state.records.values() if record.kind is Kind.WORKER), key=in_order)
     shown = records[:most]
     yield _gauge(
         "alluxio_mesos_workers_without_series", "Workers that are in the sums alone.", len(records) - len(shown)

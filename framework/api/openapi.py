@@ -57,8 +57,42 @@ def _number(said: str) -> Schema:
 _YES_NO: Final[Schema] = {"type": "boolean"}
 _BYTES: Final = _count("bytes")
 _WORKERS: Final[Schema] = {"oneOf": [_count(), {"const": "all"}], "description": "all: one on each agent"}
+_COUNTS: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": _WORKERS,
+    "description": "of workers beside the default group, by name",
+}
 _TEXTS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "string"}}
 _STATUS: Final = _text("the first of these that holds for any part", *Status)
+
+_SUMMARY: Final[Mapping[str, Schema]] = {
+    "count": _WORKERS,
+    "ready": _count("wanted workers that answer"),
+    "missing": _count("wanted workers that do not"),
+    "why": _text("why the first of those does not; empty when none is missing"),
+}
+_GROUP: Final[Mapping[str, Schema]] = {"name": _text(), "options": _TEXTS, **_SUMMARY}
+_LEAVING: Final = _list(
+    _object(
+        {
+            "slot": _text(),
+            "hostname": _text(),
+            "used_bytes": _BYTES,
+            "step": _text("", "persisting", "draining", "stopping"),
+            "message": _text(),
+        }
+    )
+)
+_CHANGE: Final[Mapping[str, Schema]] = {
+    "dry_run": _YES_NO,
+    "before": _WORKERS,
+    "count": _WORKERS,
+    "start": _list(_text("a slot that is wanted now and was not")),
+    "stop": _list(_object({"slot": _text(), "hostname": _text(), "used_bytes": _BYTES})),
+    "missing": _count(),
+    "why": _text(),
+    "number": _count("the version that holds, as in ETag"),
+}
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
     "Problem": _object(
@@ -93,6 +127,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                     "masters": _count(),
                     "workers": _WORKERS,
                     "proxies": _count(),
+                    "groups": _COUNTS,
                 }
             ),
             "waiting_for": {
@@ -139,36 +174,16 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         },
         "/v1/status leaves out what begins with kind.",
     ),
-    "Workers": _object(
+    "Workers": _object({**_SUMMARY, "workers": _list(_named("Task")), "leaving": _LEAVING}),
+    "Change": _object(_CHANGE),
+    "Group": _object({**_GROUP, "workers": _list(_named("Task")), "leaving": _LEAVING}),
+    "Groups": _object({"groups": _list(_object(_GROUP))}),
+    "GroupChange": _object(
         {
-            "count": _WORKERS,
-            "ready": _count("wanted workers that answer"),
-            "missing": _count("wanted workers that do not"),
-            "why": _text("why the first of those does not; empty when none is missing"),
-            "workers": _list(_named("Task")),
-            "leaving": _list(
-                _object(
-                    {
-                        "slot": _text(),
-                        "hostname": _text(),
-                        "used_bytes": _BYTES,
-                        "step": _text("", "persisting", "draining", "stopping"),
-                        "message": _text(),
-                    }
-                )
-            ),
-        }
-    ),
-    "Change": _object(
-        {
-            "dry_run": _YES_NO,
-            "before": _WORKERS,
-            "count": _WORKERS,
-            "start": _list(_text("a slot that is wanted now and was not")),
-            "stop": _list(_object({"slot": _text(), "hostname": _text(), "used_bytes": _BYTES})),
-            "missing": _count(),
-            "why": _text(),
-            "number": _count("the version that holds, as in ETag"),
+            "name": _text(),
+            "options": _TEXTS,
+            **_CHANGE,
+            "restarts": _list(_text("a slot, in the order in which they are launched again")),
         }
     ),
     "Endpoints": _object(
@@ -253,6 +268,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                         "masters": _count(),
                         "workers": {"oneOf": [_count(), {"const": "all"}]},
                         "proxies": _count(),
+                        "groups": _COUNTS,
                         "options": _OPTIONS,
                     }
                 )
@@ -358,6 +374,7 @@ _DRY_RUN_AND_VERSION: Final = (
     ),
     Parameter("If-Match", "the version that is to be changed, as ETag gave it", _text(), "header", required=False),
 )
+_GROUP_NAME: Final = Parameter("name", "the group's name, such as ssd; or default", _text())
 _PLAN_NAME: Final = Parameter("name", "the plan's name, such as recovery", _text())
 _LEVEL: Final = _object({"level": {"type": "string", "enum": ["DEBUG", "INFO", "WARNING", "ERROR"]}})
 
@@ -365,6 +382,20 @@ _LEVEL: Final = _object({"level": {"type": "string", "enum": ["DEBUG", "INFO", "
 def _body(name: str, schema: Schema) -> Schema:
     """An object with this one field."""
     return {"type": "object", "required": [name], "additionalProperties": False, "properties": {name: schema}}
+
+
+def _counted(slots: str, optional: Mapping[str, Schema]) -> Schema:
+    """An object with a number of workers; those that shall go have names of this pattern."""
+    return {
+        "type": "object",
+        "required": ["count"],
+        "additionalProperties": False,
+        "properties": {
+            "count": {"oneOf": [{"type": "integer", "minimum": 0, "maximum": 10_000}, {"const": "all"}]},
+            "remove": {"type": "array", "items": {"type": "string", "pattern": slots}},
+            **optional,
+        },
+    }
 
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -468,15 +499,46 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         },
         Access.ADMIN,
         parameters=_DRY_RUN_AND_VERSION,
-        body={
-            "type": "object",
-            "required": ["count"],
-            "additionalProperties": False,
-            "properties": {
-                "count": {"oneOf": [{"type": "integer", "minimum": 0, "maximum": 10_000}, {"const": "all"}]},
-                "remove": {"type": "array", "items": {"type": "string", "pattern": "^worker-[0-9]{1,9}$"}},
-            },
+        body=_counted("^worker-[0-9]{1,9}$", {}),
+    ),
+    Operation(
+        "GET",
+        "/v1/worker-groups",
+        "groups",
+        "The groups of workers, the default one first; ETag is the version",
+        _json("Now.", _named("Groups")),
+    ),
+    Operation(
+        "GET",
+        "/v1/worker-groups/{name}",
+        "group",
+        "One group with its workers, and those that leave",
+        {**_json("Now.", _named("Group")), **_missing("There is no such group.")},
+        parameters=(_GROUP_NAME,),
+    ),
+    Operation(
+        "PUT",
+        "/v1/worker-groups/{name}",
+        "change_group",
+        "Ask for so many workers of a group, which is made if there is none. Options are those in which it differs "
+        "from the default group; left out, they stay as they are",
+        {200: Answer("It holds, or would hold.", _named("GroupChange")), **_CHANGING},
+        Access.ADMIN,
+        parameters=(_GROUP_NAME, *_DRY_RUN_AND_VERSION),
+        body=_counted("^worker(-[a-z0-9-]+)?-[0-9]{1,9}$", {"options": _OPTIONS}),
+    ),
+    Operation(
+        "DELETE",
+        "/v1/worker-groups/{name}",
+        "remove_group",
+        "Let a group go: its workers leave as when there are to be fewer",
+        {
+            200: Answer("It goes, or would go.", _named("GroupChange")),
+            **_missing("There is no such group."),
+            412: _CHANGING[412],
         },
+        Access.ADMIN,
+        parameters=(_GROUP_NAME, *_DRY_RUN_AND_VERSION),
     ),
     Operation(
         "GET",

@@ -35,7 +35,7 @@ class Workers:
     async def scale(self, request: Request) -> Response:
         dry_run = is_dry(request)
         body = await json_object(request, ("count", "remove"), required=("count",))
-        count, remove = _asked(body)
+        count, remove = asked(body, scaling.DEFAULT)
         return await self._changes.turns.take(self._scale, request, count, remove, dry_run)
 
     def _scale(self, request: Request, count: int | None, remove: list[str], dry_run: bool) -> Response:
@@ -71,7 +71,7 @@ class Workers:
                 f"{record.slot} is no worker: a master stays with its journal, and is replaced by itself when its "
                 "agent is gone; POST …/restart launches a task again where it is",
             )
-        if self._changes.snapshot().wanted.workers is None:
+        if self._changes.snapshot().wanted.count(record.group) is None:
             raise HTTPException(
                 409, "a worker is wanted on each agent, so none can take another's place; POST …/restart restarts it"
             )
@@ -110,8 +110,9 @@ class Workers:
         return JSONResponse({"task_id": task_id, "message": f"{task_id} is ended and launched again"}, 202)
 
 
-def _asked(body: dict[str, Any]) -> tuple[int | None, list[str]]:
-    """
+def asked(body: dict[str, Any], group: str) -> tuple[int | None, list[str]]:
+    """The number of workers of a group, and the slots that shall go.
+
     Raises:
         Refused: 422, with every mistake.
     """
@@ -121,9 +122,9 @@ def _asked(body: dict[str, Any]) -> tuple[int | None, list[str]]:
     if count != "all" and not (is_number and 0 <= count <= scaling.MOST):
         mistakes.append(f'count: {count!a:.100} is not allowed; give a whole number from 0 to {scaling.MOST}, or "all"')
     if not isinstance(remove, list) or not all(
-        isinstance(name, str) and re.fullmatch(r"worker-\d{1,9}", name) for name in remove
+        isinstance(name, str) and re.fullmatch(rf"{re.escape(group)}-\d{{1,9}}", name) for name in remove
     ):
-        mistakes.append(f'remove: {remove!a:.100} is not allowed; give a list of workers, such as ["worker-2"]')
+        mistakes.append(f'remove: {remove!a:.100} is not allowed; give a list of workers, such as ["{group}-2"]')
     if mistakes:
         raise Refused(422, mistakes)
     return None if count == "all" else count, remove

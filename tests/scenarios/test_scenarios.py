@@ -64,7 +64,7 @@ from framework.model import (
     TaskState,
     Wanted,
 )
-from stage import Stage, wanted
+from stage import Stage, group_asked_for, group_gone, wanted
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))
 ROLE = "alluxio"
@@ -149,6 +149,8 @@ class Story:
                 ids = {Kind(kind): found for kind, found in (word.split("=") for word in words)}
                 want = dataclasses.replace(stage.state.wanted, configurations=ids)
                 return stage.play(Wished(scaling.next_entry(stage.state, now), want))
+            case "group":
+                return stage.play(self._group(*words))
             case "pause" | "resume":
                 entry = scaling.next_entry(stage.state, now)
                 return stage.play(Wished(scaling.resting(entry, frozenset(words if verb == "pause" else ()))))
@@ -167,6 +169,14 @@ class Story:
         change = scaling.change(self.stage.state, count, remove, self.stage.now)
         assert isinstance(change, scaling.Change), change
         return [Wished(change.entry)] if change.entry is not None else []
+
+    def _group(self, name: str, *words: str) -> Wished:
+        given = dict(word.split("=") for word in words)
+        count = given.pop("workers")
+        if count == "none":
+            return group_gone(self.stage.state, name, self.stage.now)
+        number = None if count == "all" else int(count)
+        return group_asked_for(self.stage.state, name, number, given or None, self.stage.now)
 
     def _update(self, words: list[str]) -> Updated:
         task_id, state, on, host, *rest = words
@@ -223,9 +233,10 @@ def _offer(words: list[str]) -> Offer:
     offer_id, host, *rest = words
     maintenance = "maintenance" in rest
     pairs = [word.split("=") for word in rest if "=" in word]
-    resources = tuple(_resource(name, value) for name, value in pairs if name != "volume")
+    attributes = {name: value for name, value in pairs if name == "rack"}
+    resources = tuple(_resource(name, value) for name, value in pairs if name not in ("volume", "rack"))
     holdings = tuple(_holding(value) for name, value in pairs if name == "volume")
-    return Offer(offer_id, _agent_id(host), host, resources, {}, 5000.0 if maintenance else None, holdings)
+    return Offer(offer_id, _agent_id(host), host, resources, attributes, 5000.0 if maintenance else None, holdings)
 
 
 def _holding(text: str) -> Holding:

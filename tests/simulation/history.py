@@ -315,6 +315,10 @@ def another_configuration_is_asked_for(world: World, chance: Chance) -> None:
     world.reconfigure(chance)
 
 
+def a_group_of_workers_is_asked_for(world: World, chance: Chance) -> None:
+    world.regroup(chance)
+
+
 def a_plan_rests_and_others_go_on(world: World, chance: Chance) -> None:
     world.rest(*([chance.pick(PLANS)] if chance.happens(0.6) else []))
 
@@ -431,6 +435,7 @@ FAULTS: Final = _names(
     it_restarts_with_other_counts,
     another_number_of_workers_is_asked_for,
     another_configuration_is_asked_for,
+    a_group_of_workers_is_asked_for,
     a_plan_rests_and_others_go_on,
     it_dies_between_two_effects,
     a_save_breaks,
@@ -502,23 +507,39 @@ def _lacking(world: World) -> str:
     want, mesos = world.wanted, world.mesos
     records = {record.task_id: record for record in world.kept().records.values()}
     alive = [task for task in mesos.tasks.values() if task.alive]
-    workers = sum(not agent.over for agent in mesos.agents) if want.workers is None else want.workers
-    counts = {kind: sum(task.kind is kind for task in alive) for kind in Kind}
-    wanted = {Kind.MASTER: want.masters, Kind.WORKER: workers, Kind.PROXY: want.proxies}
+    counts = {kind: sum(task.kind is kind for task in alive) for kind in (Kind.MASTER, Kind.PROXY)}
+    wanted = {Kind.MASTER: want.masters, Kind.PROXY: want.proxies}
     if counts != wanted:
         return f"{counts} run, and {wanted} are wanted"
+    if lacking := _lacking_workers(world, alive):
+        return lacking
     for task in alive:
         if task.id not in records:
             return f"{task.id} has no record and is still to be killed"
-        if not want.includes(task.kind, task.record.index):
+        if not want.includes(task.record.group, task.record.index):
             return f"{task.id} is still to be killed"
-        if task.record.configuration != want.configuration_of(task.kind):
+        if task.record.configuration != want.configuration_of(task.record.group):
             return f"{task.id} runs with {task.record.configuration}"
         if task.id in world.decommissioned:
             return f"{task.id} is still to be taken in again"
         if (task.state, task.healthy) != (TaskState.RUNNING, True):
             return f"{task.id} is {task.state}"
     return _lacking_in_quorum(world, list(records.values())) if want.journal is Journal.EMBEDDED else ""
+
+
+def _lacking_workers(world: World, alive: Sequence[Task]) -> str:
+    """A group has fewer workers than are wanted only where each agent that it may have has one already."""
+    want, usable = world.wanted, [agent for agent in world.mesos.agents if not agent.over]
+    taken = {task.agent.hostname for task in alive if task.kind is Kind.WORKER}
+    for group in want.groups_of(Kind.WORKER):
+        there, count = sum(task.record.group == group for task in alive), want.count(group)
+        racks = [one.value for one in want.placement(group)]
+        free = [one.hostname for one in usable if one.hostname not in taken and (not racks or one.rack in racks)]
+        if free and (count is None or there < count):
+            return f"{there} of {count} run in {group}, and {free} are free"
+        if count is not None and there > count:
+            return f"{there} of {count} run in {group}"
+    return ""
 
 
 def _lacking_in_quorum(world: World, records: Sequence[Record]) -> str:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import framework.zookeeper.store
-from framework import scaling
+from framework import grouping, scaling
 from framework.loop import ROUNDS, Loop
 from framework.memory import Kept, after, newly_wanted, resumed
 from framework.messages import (
@@ -29,7 +29,16 @@ from framework.messages import (
     Subscribed,
     Wished,
 )
-from framework.model import CachingWorker, Drain, DrainStep, ExitCode, Journal, Kind, TaskState, Wanted
+from framework.model import (
+    CachingWorker,
+    Drain,
+    DrainStep,
+    ExitCode,
+    Journal,
+    Kind,
+    TaskState,
+    Wanted,
+)
 from framework.planner import Policy, State
 from framework.state import is_leaving
 from framework.store import StoreError
@@ -39,7 +48,7 @@ from simulated_alluxio import SecondJournal, SimulatedAlluxio
 from simulated_mesos import SimulatedMesos, Standing, Task
 from simulated_zookeeper import Crash, SimulatedZooKeeper
 from simulation.chance import Chance
-from stage import wanted
+from stage import group_asked_for, group_gone, wanted, with_groups
 
 PATH = "/service"
 SESSION_SECONDS = 10.0
@@ -150,12 +159,13 @@ class World:
 
     def resumed(self, kept: Kept) -> Wanted:
         """What a scheduler wants that starts now: what was changed since its options were given holds."""
-        want = resumed(kept, self.configured, self.options)
-        last = kept.history[-1] if kept.history else None
-        if last is None or last.options != self.options or "/" not in last.configuration:
-            return want
-        ids = dict(zip(Kind, last.configuration.split("/"), strict=True))
-        return dataclasses.replace(want, configuration=last.configuration, configurations=ids)
+        want, last = self.configured, kept.history[-1] if kept.history else None
+        if last is not None:
+            if last.options == self.options and "/" in last.configuration:
+                ids = dict(zip(Kind, last.configuration.split("/"), strict=True))
+                want = dataclasses.replace(want, configuration=last.configuration, configurations=ids)
+            want = with_groups(want, last.groups)
+        return resumed(kept, want, self.options)
 
     def ask(self, workers: int | None, chance: Chance) -> None:
         """Somebody asks for another number of workers, and now and then says which go."""
@@ -168,6 +178,18 @@ class World:
         if isinstance(change, scaling.Change) and change.entry is not None:
             self.tell(Wished(change.entry))
 
+    def regroup(self, chance: Chance) -> None:
+        """Somebody asks for a group of workers, changes it, or lets it go."""
+        if self.scheduler is None:
+            return
+        state, name = self.scheduler.state, chance.pick(("a", "b"))
+        if grouping.entry_of(state, name) is not None and chance.happens(0.3):
+            self.tell(group_gone(state, name, self.now))
+            return
+        options = {"size": chance.pick(("small", "large")), "rack": chance.pick(("", "rack-0", "rack-1"))}
+        new = options if chance.happens(0.5) else None
+        self.tell(group_asked_for(state, name, chance.pick((None, 0, 1, 1, 2)), new, self.now))
+
     def reconfigure(self, chance: Chance) -> None:
         """Somebody asks for another configuration of some kinds."""
         if self.scheduler is None:
@@ -176,6 +198,7 @@ class World:
         ids = {kind: chance.pick(("configuration-1", "configuration-2")) for kind in Kind}
         wanted = dataclasses.replace(state.wanted, configuration="/".join(ids.values()), configurations=ids)
         entry = dataclasses.replace(scaling.next_entry(state, self.now), configuration=wanted.configuration)
+        wanted = with_groups(wanted, entry.groups)
         self.tell(Wished(entry, wanted))
 
     def rest(self, *plans: str) -> None:

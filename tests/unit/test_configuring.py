@@ -51,6 +51,9 @@ OTHER: Final = {
     "decommission-drain": "1s",
     "unavailable-workers": "50%",
     "leftover-volumes": "keep",
+    "master-placement": "rack:IS:r1",
+    "worker-placement": "rack:LIKE:r[12]",
+    "proxy-placement": "hostname:UNLIKE:db.*",
     "proxies": "1",
 }
 

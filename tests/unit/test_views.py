@@ -82,7 +82,7 @@ def test_the_status() -> None:
     assert document == {
         "service": "alluxio",
         "configuration": "configuration-1",
-        "wanted": {"masters": 1, "workers": 2, "proxies": 0},
+        "wanted": {"masters": 1, "workers": 2, "proxies": 0, "groups": {}},
         "waiting_for": {},
         "tasks": [
             {

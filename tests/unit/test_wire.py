@@ -13,7 +13,18 @@ import pytest
 from hypothesis import given
 
 from framework import wire
-from framework.model import HistoryEntry, Kept, Kind, Offer, Range, Record, Resource, TaskState, Volume
+from framework.model import (
+    GroupEntry,
+    HistoryEntry,
+    Kept,
+    Kind,
+    Offer,
+    Range,
+    Record,
+    Resource,
+    TaskState,
+    Volume,
+)
 
 OWNER = wire.Owner("alluxio", "framework-1", "ops")
 
@@ -319,8 +330,8 @@ def test_records_survive_the_way_there_and_back(record: Record) -> None:
 
 
 def test_a_version_of_the_future_is_refused_by_name() -> None:
-    document = json.loads(wire.encode_record(RECORD)) | {"version": 3}
-    with pytest.raises(wire.WireError, match="has version 3; this scheduler reads versions 1 to 2"):
+    document = json.loads(wire.encode_record(RECORD)) | {"version": 4}
+    with pytest.raises(wire.WireError, match="has version 4; this scheduler reads versions 1 to 3"):
         wire.decode_record(json.dumps(document).encode())
 
 
@@ -365,9 +376,9 @@ def test_an_entry_of_the_history_as_it_lies_in_the_store() -> None:
         "options": {"workers": "all", "worker-heap": "512MB"},
     }
     assert wire.decode_history_entry(wire.encode_history_entry(ENTRY)) == ENTRY
-    newer = wire.encode_history_entry(ENTRY).replace(b'"version":1', b'"version":4')
+    newer = wire.encode_history_entry(ENTRY).replace(b'"version":1', b'"version":5')
     with pytest.raises(
-        wire.WireError, match="has version 4; this scheduler reads versions 1 to 3: run the release that wrote"
+        wire.WireError, match="has version 5; this scheduler reads versions 1 to 4: run the release that wrote"
     ):
         wire.decode_history_entry(newer)
 
@@ -377,6 +388,35 @@ def test_an_entry_with_workers_left_out_is_a_newer_one() -> None:
     written = json.loads(wire.encode_history_entry(entry))
     assert (written["version"], written["released"]) == (2, [0, 2])
     assert wire.decode_history_entry(wire.encode_history_entry(entry)) == entry
+
+
+def test_an_entry_with_groups_is_a_newer_one() -> None:
+    groups = (GroupEntry("hdd", None), GroupEntry("ssd", 2, {"worker-ssd": "1GB"}, (0,)))
+    entry = dataclasses.replace(ENTRY, groups=groups)
+    written = json.loads(wire.encode_history_entry(entry))
+    assert (written["version"], written["groups"]) == (
+        4,
+        [
+            {"name": "hdd", "count": None},
+            {"name": "ssd", "count": 2, "options": {"worker-ssd": "1GB"}, "released": [0]},
+        ],
+    )
+    assert wire.decode_history_entry(wire.encode_history_entry(entry)) == entry
+
+
+def test_a_record_of_a_group_is_a_newer_one() -> None:
+    record = dataclasses.replace(RECORD, group="worker-ssd")
+    written = json.loads(wire.encode_record(record))
+    assert (written["version"], written["group"]) == (3, "worker-ssd")
+    assert "group" not in json.loads(wire.encode_record(RECORD))
+    assert wire.decode_record(wire.encode_record(record)) == record
+
+
+@pytest.mark.parametrize("group", ["worker-", "worker-9", "master", "proxy-a", "worker-default", "walker-a"])
+def test_a_record_of_a_group_that_cannot_be_is_refused(group: str) -> None:
+    document = json.loads(wire.encode_record(RECORD)) | {"version": 3, "group": group}
+    with pytest.raises(wire.WireError, match="which cannot be"):
+        wire.decode_record(json.dumps(document).encode())
 
 
 def test_the_layout() -> None:
