@@ -28,7 +28,9 @@ class _Parser(argparse.ArgumentParser):
     """Lists the commands in groups and in one column, neither of which argparse can."""
 
     def format_help(self) -> str:
-        text = re.sub(r"^    ([a-z]+)\s+(?=\S)", lambda found: f"    {found[1]:<12}", super().format_help(), flags=re.M)
+        text = re.sub(
+            r"^    ([a-z-]+)\s+(?=\S)", lambda found: f"    {found[1]:<12}", super().format_help(), flags=re.M
+        )
         for name, heading in service_commands.HEADINGS.items():
             text = re.sub(rf"^(?=    {name} )", f"\n  {heading}:\n", text, count=1, flags=re.M)
         return text

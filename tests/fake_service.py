@@ -1,5 +1,5 @@
-"""A small service behind the API's contract, for the tests of the commands: it scales at once or step by step, and
-answers what a test tells it to.
+"""A small service behind the API's contract, for the tests of the commands: it scales and takes another configuration
+at once or step by step, and answers what a test tells it to.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def task(index: int, **more: Any) -> dict[str, Any]:
 
 
 class Service:
-    """``steps`` are the looks at /v1/workers that a change takes until it is so. ``said`` by path is answered instead:
-    a status, headers and a body.
+    """``steps`` are the looks at /v1/workers or /v1/plans that a change takes until it is so. ``said`` by path is
+    answered instead: a status, headers and a body.
     """
 
     def __init__(self) -> None:
@@ -41,6 +41,12 @@ class Service:
         self.steps = 0
         self.left = 0
         self.leaving: list[dict[str, Any]] = []
+        self.options = {"worker-ram": "256MB"}
+        self.history = [_entry(6, self.options)]
+        self.outdated: list[str] = []  # slots that have still to take the configuration
+        self.returning: list[str] = []  # and those that took it and do not answer yet
+        self.paused: set[str] = set()
+        self.level = "INFO"
         self.token = ""
         self.said: dict[str, tuple[int, dict[str, str], str]] = {}
         self.asked: list[tuple[str, str, dict[str, str], Any]] = []
@@ -142,7 +148,7 @@ class Service:
             case "POST", "/v1/tasks/worker-1/restart":
                 return 202, {"task_id": "worker-1.1", "message": "worker-1.1 is ended and launched again"}, none
             case "GET", "/v1/plans":
-                return 200, [plan("deploy"), plan("recovery")], none
+                return 200, [plan("deploy"), *self._plans()], none
             case "GET", "/v1/plans/deploy":
                 return 200, plan("deploy"), none
             case "GET", "/v1/offers":
@@ -150,16 +156,23 @@ class Service:
             case "GET", "/v1/events":
                 after = int(query.get("after", "0"))
                 return 200, [event for event in self.events if event["number"] > after], none
+            case "POST", "/v1/plans/deploy/pause" | "/v1/plans/deploy/resume":
+                return 200, {"name": "deploy", "paused": path.endswith("pause")}, none
             case "GET", "/v1/config":
-                entry = {
-                    "number": 6,
-                    "at": 1_700_000_000.0,
-                    "configuration": "c1",
-                    "masters": 1,
-                    "workers": None,
-                    "proxies": 0,
-                }
-                return 200, {"number": 6, "options": {"worker-ram": "256MB"}, "history": [entry]}, none
+                last = self.history[-1]
+                found = {name: last[name] for name in ("number", "configuration", "options")}
+                return 200, {**found, "changed": [], "history": self.history}, {"ETag": f'"{self.number}"'}
+            case "PUT", "/v1/config":
+                options = {name: text or "1GB" for name, text in {**self.options, **body["options"]}.items()}
+                return self._configure(options, query.get("dry_run") == "true", expected)
+            case "POST", "/v1/config/rollback":
+                options = next(entry["options"] for entry in self.history if entry["number"] == body["number"])
+                return self._configure(options, query.get("dry_run") == "true", expected)
+            case "GET", "/v1/log-level":
+                return 200, {"level": self.level}, none
+            case "PUT", "/v1/log-level":
+                self.level = body["level"]
+                return 200, {"level": self.level}, none
         return 404, f"there is nothing at {path}", none
 
     def _status(self) -> dict[str, Any]:
@@ -225,6 +238,43 @@ class Service:
             {"ETag": f'"{self.number}"'},
         )
 
+    def _configure(
+        self, options: dict[str, str], dry_run: bool, expected: str | None
+    ) -> tuple[int, Any, dict[str, str]]:
+        """Two workers take another configuration."""
+        if expected is not None and expected != f'"{self.number}"':
+            return 412, "somebody changed it", {}
+        changed = [
+            {"name": name, "before": self.options.get(name, ""), "after": text}
+            for name, text in options.items()
+            if self.options.get(name, "") != text
+        ]
+        restarts = ["worker-0", "worker-1"] if changed else []
+        if changed and not dry_run:
+            self.number += 1
+            self.options, self.left = options, self.steps
+            self.history.append(_entry(self.number, options))
+            self.outdated = list(restarts)
+        found = {"dry_run": dry_run, "number": self.number, "changed": changed, "restarts": restarts}
+        return 200, found, {"ETag": f'"{self.number}"'}
+
+    def _plans(self) -> list[dict[str, Any]]:
+        """A worker that took its turn has to come back first."""
+        if self.left and "update" not in self.paused:
+            self.left -= 1
+            self.returning, self.outdated = self.outdated[:1], self.outdated[1:]
+        elif not self.left:
+            self.returning, self.outdated = [], []
+        update, recovery = plan("update"), plan("recovery")
+        update |= {"paused": "update" in self.paused}
+        for made, slots, message in (
+            (update, self.outdated, "it runs with an earlier configuration until it is its turn"),
+            (recovery, self.returning, "it is not ready yet"),
+        ):
+            steps = [{"name": slot, "status": "pending", "message": message} for slot in slots]
+            made["phases"] = [{"name": "workers", "status": "pending", "steps": steps}]
+        return [recovery, update]
+
     def _stream(self, handler: BaseHTTPRequestHandler) -> None:
         """All after Last-Event-ID, a comment, then the end: a client comes back."""
         after = int(handler.headers.get("Last-Event-ID", "0"))
@@ -237,9 +287,21 @@ class Service:
         _send(handler, 200, "".join(pieces), {"Content-Type": "text/event-stream"})
 
 
+def _entry(number: int, options: dict[str, str]) -> dict[str, Any]:
+    return {
+        "number": number,
+        "at": 1_700_000_000.0 + number,
+        "configuration": "-".join(options.values()),
+        "masters": 1,
+        "workers": "all",
+        "proxies": 0,
+        "options": options,
+    }
+
+
 def plan(name: str) -> dict[str, Any]:
     step = {"name": "worker-2", "status": "pending", "message": "it waits for an agent that fits"}
-    if name == "recovery":
+    if name in ("recovery", "update"):
         return {"name": name, "status": "ready", "phases": [{"name": "tasks", "status": "ready", "steps": []}]}
     return {
         "name": name,

@@ -8,7 +8,8 @@ import argparse
 import math
 import os
 import re
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
 
 LINES: Final = 100
 MOST_LINES: Final = 1000  # the API gives no more
@@ -24,16 +25,17 @@ HEADINGS: Final = {
     "completion": "help at the prompt",
 }
 
+PLANS: Final = ("deploy", "recovery", "update", "decommission")
+VERBS: Final = ("pause", "resume")  # of a plan
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 Commands = argparse._SubParsersAction  # argparse has no public name for it
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     _command(commands, "status", "show whether it is well, what runs and what is waited for")
     _command(commands, "workers", "show the workers: how many are wanted, what each caches, which leave")
-    plan = _command(commands, "plan", "show what is being done, step by step")
-    plan.add_argument("name", nargs="?", default="", metavar="NAME", help="deploy, recovery or decommission (all)")
-    plan.add_argument("--wait", action="store_true", help="until nothing is left to do")
-    _add_timeout(plan)
+    _add_plan(commands)
     tasks = _command(commands, "tasks", "show all tasks, or all that is known of one")
     tasks.add_argument("name", nargs="?", default="", metavar="NAME", help="such as worker-3 (all)")
     offers = _command(commands, "offers", "show why offers are refused, grouped by reason")
@@ -51,7 +53,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     logs.add_argument("--file", default="", metavar="NAME", help="stdout, stderr or a file below logs/ (its first log)")
     logs.add_argument("--lines", type=_lines, default=LINES, metavar="N", help=f"how many lines ({LINES})")
     logs.add_argument("--follow", "-f", action="store_true", help="go on as lines are written; Ctrl-C ends it")
-    _command(commands, "config", "show the options that hold, and how they changed")
+    _add_config(commands)
     events = _command(commands, "events", "show what happened last")
     events.add_argument("--follow", "-f", action="store_true", help="go on with what happens; Ctrl-C ends it")
     events.add_argument("--after", type=_number, default=None, metavar="NUMBER", help="only what came after this event")
@@ -82,29 +84,111 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         ("replace", "end a task and launch it on another agent"),
     ):
         _command(commands, name, said).add_argument("name", metavar="TASK", help="such as worker-3")
+    log_level = _command(commands, "log-level", "show or set how much the leader logs")
+    log_level.add_argument(
+        "level", nargs="?", type=str.upper, choices=LEVELS, metavar="LEVEL", help=f"{', '.join(LEVELS)} (shows it)"
+    )
 
 
-def _command(commands: Commands[argparse.ArgumentParser], name: str, said: str) -> argparse.ArgumentParser:
+def _add_plan(commands: Commands[argparse.ArgumentParser]) -> None:
+    """`plan`, `plan NAME`, `plan pause NAME`: a parser that has commands of its own takes no other word there."""
+    plan = _command(commands, "plan", "show what is being done, step by step; or let it rest, and go on")
+    plan.add_argument(
+        "words",
+        nargs="*",
+        metavar="[pause|resume] NAME",
+        choices=_Offered(lambda: (*VERBS, *PLANS)),
+        help=f"{', '.join(PLANS)} (all); let one rest, go on",
+    )
+    plan.add_argument("--wait", action="store_true", help="until nothing is left to do")
+    _add_timeout(plan)
+    plan.set_defaults(run=lambda options: _run_plan(plan, options))
+
+
+def _run_plan(plan: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    *verbs, options.name = options.words or [""]
+    if options.name in VERBS and not verbs:
+        plan.error(f"which plan shall {options.name}? write {options.name} NAME; there are {', '.join(PLANS)}")
+    if verbs and (len(verbs) > 1 or verbs[0] not in VERBS):
+        plan.error(f"{' '.join(options.words)!a} is not allowed; write NAME, pause NAME or resume NAME")
+    if verbs and options.wait:
+        plan.error(f"--wait does not go with {verbs[0]}; use it with NAME alone")
+    return _run(" ".join(["plan", *verbs]), options)
+
+
+def _add_config(commands: Commands[argparse.ArgumentParser]) -> None:
+    config = _command(commands, "config", "show the options that hold, and how they changed; or change them")
+    actions = config.add_subparsers(title="actions", metavar="ACTION")
+    _command(actions, "history", "show how they changed, the newest first", below="config")
+    change = _command(actions, "set", "change options; the tasks that they concern are launched again", below="config")
+    change.add_argument(
+        "assignments",
+        nargs="+",
+        type=_assignment,
+        choices=_Offered(lambda: (f"{name}=" for name in _changeable())),
+        metavar="NAME=VALUE",
+        help="such as worker-ram=8GB",
+    )
+    unset = _command(
+        actions, "unset", "take changes back: what the scheduler was started with holds again", below="config"
+    )
+    unset.add_argument("names", nargs="+", choices=_Offered(_changeable), metavar="NAME", help="such as worker-ram")
+    rollback = _command(actions, "rollback", "go back to the options of an earlier version", below="config")
+    rollback.add_argument("number", type=_version, metavar="NUMBER", help="a version of `config history`")
+    for command in (change, unset, rollback):
+        command.add_argument("--dry-run", action="store_true", help="only say what would happen")
+        command.add_argument("--yes", "-y", action="store_true", help="ask no question")
+        command.add_argument("--wait", action="store_true", help="until all tasks that it concerns have it")
+        _add_timeout(command)
+
+
+def _changeable() -> list[str]:
+    from framework import config, configuring
+
+    return [option.name for option in config.OPTIONS if option.name not in configuring.FIXED]
+
+
+class _Offered:
+    """Words that completion offers, looked up when a shell's script is made. Every other is let through to the API: it
+    may be another version's, and says what it takes.
+    """
+
+    def __init__(self, words: Callable[[], Iterable[str]]) -> None:
+        self._words = words
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._words())
+
+    def __contains__(self, word: object) -> bool:
+        return True
+
+
+def _command(
+    commands: Commands[argparse.ArgumentParser], name: str, said: str, *, below: str = ""
+) -> argparse.ArgumentParser:
+    """``below``: the command whose action this is. What was given before the action's name holds behind it too."""
     command = commands.add_parser(
         name,
         help=said,
         description=f"{said[0].upper()}{said[1:]}.",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=100),
     )
-    command.add_argument("--json", action="store_true", help="print JSON, as the API gives it")
+    absent: dict[str, Any] = {"default": argparse.SUPPRESS} if below else {}
+    command.add_argument("--json", action="store_true", help="print JSON, as the API gives it", **absent)
     reach = command.add_argument_group("where the API is")
     reach.add_argument(
         "--api",
-        default="",
         metavar="URL",
         help="its address, with a proxy's path (http://127.0.0.1:8080) [ALLUXIO_MESOS_API]",
+        **{"default": "", **absent},
     )
     for option, variable, text in (
         ("--api-token-file", "ALLUXIO_MESOS_API_TOKEN_FILE", "the file with its token; else ALLUXIO_MESOS_API_TOKEN"),
         ("--api-ca-file", "ALLUXIO_MESOS_API_CA_FILE", "the authority that signed its certificate"),
     ):
-        reach.add_argument(option, default=os.environ.get(variable, ""), metavar="FILE", help=f"{text} [{variable}]")
-    command.set_defaults(run=lambda options: _run(name, options))
+        given = {"default": os.environ.get(variable, ""), **absent}
+        reach.add_argument(option, metavar="FILE", help=f"{text} [{variable}]", **given)
+    command.set_defaults(run=lambda options: _run(f"{below} {name}".lstrip(), options))
     return command
 
 
@@ -153,6 +237,19 @@ def _number(text: str) -> int:
     if not _is_number(text):
         raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write an event's number")
     return int(text)
+
+
+def _version(text: str) -> int:
+    if not (_is_number(text) and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write a number of `config history`")
+    return int(text)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write NAME=VALUE, such as worker-ram=8GB")
+    return name, value
 
 
 def _is_number(text: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -32,8 +32,11 @@ REDIRECTS: Final = (301, 302, 307, 308)
 class Trouble(Exception):
     """What was asked for cannot be had; the message says why and what to do."""
 
-    def __init__(self, sentence: str, exit_code: ExitCode, *, passes: bool = False) -> None:
+    def __init__(
+        self, sentence: str, exit_code: ExitCode, *, passes: bool = False, sentences: Sequence[str] = ()
+    ) -> None:
         super().__init__(sentence)
+        self.sentences = tuple(sentences) or (sentence,)  # of several mistakes each
         self.exit_code = exit_code
         self.passes = passes  # asking again later may help: nobody leads yet, the network is away
 
@@ -175,8 +178,9 @@ class Client:
         """``tag``: only when this is still the version."""
         return self._document("PUT", path, query, {"If-Match": tag} if tag else {}, body)
 
-    def post(self, *path: str) -> Answer:
-        return self._document("POST", path, {})
+    def post(self, *path: str, body: Mapping[str, Any] | None = None, tag: str = "", **query: str | int) -> Answer:
+        """``tag`` as for ``put``."""
+        return self._document("POST", path, query, {"If-Match": tag} if tag else {}, body)
 
     def events(self, after: int | None = None) -> Iterator[dict[str, Any]]:
         """What happens, until the server ends it or Trouble comes; ``after`` is the number of the last known one."""
@@ -270,7 +274,8 @@ class Client:
                 ExitCode.UNAVAILABLE,
             ) from None
         except (requests.RequestException, OSError) as error:
-            unsure = "; the change may hold all the same: look before asking again" if method != "GET" else ""
+            changes = method != "GET" and query.get("dry_run") != "true" and "dry_run=true" not in url
+            unsure = "; the change may hold all the same: look before asking again" if changes else ""
             named = "name the API with --api or " + ADDRESS_VARIABLE + ", or see whether a scheduler runs there"
             raise Trouble(
                 f"{_base(url)} does not answer ({_why(error)}){unsure or '; ' + named}",
@@ -292,9 +297,11 @@ class Client:
 
     def _refusal(self, answer: requests.Response) -> Trouble:
         try:
-            detail = str(answer.json()["detail"])
-        except (ValueError, KeyError, TypeError):
-            detail = ""
+            document = answer.json()
+            detail = str(document["detail"])
+            mistakes = [str(mistake) for mistake in document.get("errors") or ()]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            detail, mistakes = "", []
         where, status = _base(answer.url), answer.status_code
         match status:
             case 401 if self.place.token:
@@ -344,7 +351,7 @@ class Client:
                     passes=True,
                 )
             case _ if detail and status < 500:
-                return Trouble(detail, ExitCode.CONFIGURATION)
+                return Trouble(detail, ExitCode.CONFIGURATION, sentences=mistakes)
             case _ if detail or status >= 500:
                 return Trouble(
                     f"{where} failed ({status}): {detail or answer.reason}", ExitCode.UNAVAILABLE, passes=True

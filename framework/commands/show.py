@@ -280,32 +280,6 @@ def worker_summary(found: Document) -> Text:
     return text
 
 
-def change(found: Document) -> RenderableType:
-    """What a call for another number of workers does, or would do."""
-    would = found["dry_run"]
-    start, stop = found.get("start", ()), found.get("stop", ())
-    before, count = found["before"], found["count"]
-    head = f"{before} -> {counted(count, 'worker')}" if before != count else f"{counted(count, 'worker')}, as before"
-    lines = [plain(("it would be " if would else "") + head, "bold")]
-    if start:
-        lines.append(plain(f"{'would start' if would else 'start'}: {_some(start)}", "green"))
-    if stop:
-        lines.append(
-            Text(f"{'would leave' if would else 'leave'}, after what only they cache is kept:", style="yellow")
-        )
-        lines += [plain(f"  {one['slot']} on {one['hostname']}, {size(one['used_bytes'])} cached") for one in stop]
-    if not start and not stop:
-        lines.append(Text("no worker starts or leaves"))
-    if found.get("missing"):
-        lines.append(plain(f"{found['missing']} missing: {found.get('why') or 'they were just asked for'}", "yellow"))
-    return Group(*lines)
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
 def done_of(plan: Document) -> tuple[int, int]:
     """How many steps of a plan are ready, and how many there are."""
     steps = [step for phase in plan.get("phases", ()) for step in phase["steps"]]
@@ -326,6 +300,8 @@ def plans(found: Sequence[Document]) -> RenderableType:
     for plan in found:
         done, total = done_of(plan)
         head = plain(plan["name"], "bold").append("  ").append_text(plain(plan["status"], style_of(plan["status"])))
+        if plan.get("paused"):
+            head.append(", paused", style="yellow")
         parts.append(head.append(f"  {done} of {counted(total, 'step')} ready" if total else "  nothing to do"))
         for phase in plan.get("phases", ()):
             steps = phase["steps"]
@@ -408,30 +384,6 @@ def endpoints(found: Document) -> RenderableType:
 
 def _lines(values: Sequence[str]) -> Text:
     return Text("\n").join(plain(value) for value in values) if values else Text("none yet")
-
-
-def config(found: Document) -> RenderableType:
-    history = found.get("history", ())
-    return Group(
-        Text(f"version {found['number']}", style="bold"),
-        facts((name, str(value)) for name, value in sorted(found["options"].items())),
-        Text(""),
-        listing(
-            ("VERSION", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS", "PROXIES"),
-            (
-                (
-                    entry["number"],
-                    moment(entry["at"]),
-                    entry["configuration"],
-                    entry["masters"],
-                    "all" if entry["workers"] is None else entry["workers"],
-                    entry["proxies"],
-                )
-                for entry in sorted(history, key=lambda entry: -entry["number"])
-            ),
-            "nothing was changed yet",
-        ),
-    )
 
 
 def event(found: Document) -> Text:

@@ -1,4 +1,5 @@
-"""Waiting until a change is so, with a bar that shows how far it is: for `scale --wait` and `plan --wait`.
+"""Waiting until a change is so, with a bar that shows how far it is: for `scale --wait`, `config set --wait` and
+`plan --wait`.
 
 What passes by itself (another scheduler takes the lead, the network is away) is shown and waited out.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from rich.console import Console
@@ -64,6 +65,33 @@ def plans(client: Client, name: str) -> Standing:
         f"{open_plans[0]['name']} is {open_plans[0]['status']}" if open_plans else "nothing is left to do"
     )
     return Standing(max(left, len(open_plans)), sentence, found[0] if name else found)
+
+
+def update(client: Client, number: int, slots: Collection[str]) -> Standing:
+    """Of the tasks that have still to take the configuration of version ``number``. ``slots`` are those that the change
+    ended: one that was launched again with it, and does not answer yet, is no step of the update any more.
+
+    Raises:
+        Trouble: CONFLICT, when tasks are launched with another configuration by now.
+    """
+    holds = client.get("v1", "config").document
+    asked = next((entry for entry in holds["history"] if entry["number"] == number), None)
+    if asked is not None and asked["configuration"] != holds["configuration"]:
+        raise Trouble(
+            f"version {holds['number']} holds by now, not {number}: somebody else made a change; the wait ends",
+            ExitCode.CONFLICT,
+        )
+    found = {plan["name"]: plan for plan in client.get("v1", "plans").document}
+    left: dict[str, str] = {}  # by slot, with the reason
+    for name in ("update", "recovery", "deploy"):
+        for step in (step for phase in found[name].get("phases", ()) for step in phase["steps"]):
+            if step["status"] != "ready" and (name == "update" or step["name"] in slots):
+                left.setdefault(step["name"], step.get("message") or f"it is {step['status']}")
+    if left and found["update"].get("paused"):
+        sentence = "the plan update is paused; `alluxio-mesos plan resume update` lets it go on"
+    else:
+        sentence = next((f"{slot}: {reason}" for slot, reason in left.items()), "no task has still to take it")
+    return Standing(len(left), sentence, found["update"])
 
 
 def until(look: Callable[[], Standing], seconds: float, console: Console) -> Standing:

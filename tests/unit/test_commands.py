@@ -404,7 +404,7 @@ def test_help_is_grouped_and_names_each_command(capsys: pytest.CaptureFixture[st
         "run a service:",
         "help at the prompt:",
     ]
-    assert [name for name in running.COMMANDS if f"\n    {name} " not in out] == []
+    assert [name for name in running.COMMANDS if f"\n    {name.partition(' ')[0]} " not in out] == []
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -1,0 +1,105 @@
+"""What a terminal shows of changes: what was wanted before, and what a call did or would do. Pure, as ``show`` is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from framework.commands.show import Document, counted, facts, listing, moment, plain, size
+
+RESTARTS: Final = 20  # tasks that are named; of more, their number is
+
+
+def config(found: Document) -> RenderableType:
+    return Group(
+        Text(f"version {found['number']}", style="bold"),
+        facts((name, str(value)) for name, value in sorted(found["options"].items())),
+        Text(""),
+        history(found.get("history", ())),
+    )
+
+
+def history(found: Sequence[Document]) -> RenderableType:
+    """The newest first."""
+    return listing(
+        ("VERSION", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS", "PROXIES"),
+        (
+            (
+                entry["number"],
+                moment(entry["at"]),
+                entry["configuration"],
+                entry["masters"],
+                entry["workers"],
+                entry["proxies"],
+            )
+            for entry in sorted(found, key=lambda entry: -entry["number"])
+        ),
+        "nothing was changed yet",
+    )
+
+
+def workers(found: Document) -> RenderableType:
+    """What a call for another number of workers does, or would do."""
+    would = found["dry_run"]
+    start, stop = found.get("start", ()), found.get("stop", ())
+    before, count = found["before"], found["count"]
+    head = f"{before} -> {counted(count, 'worker')}" if before != count else f"{counted(count, 'worker')}, as before"
+    lines = [plain(("it would be " if would else "") + head, "bold")]
+    if start:
+        lines.append(plain(f"{'would start' if would else 'start'}: {_some(start)}", "green"))
+    if stop:
+        lines.append(
+            Text(f"{'would leave' if would else 'leave'}, after what only they cache is kept:", style="yellow")
+        )
+        lines += [plain(f"  {one['slot']} on {one['hostname']}, {size(one['used_bytes'])} cached") for one in stop]
+    if not start and not stop:
+        lines.append(Text("no worker starts or leaves"))
+    if found.get("missing"):
+        lines.append(plain(f"{found['missing']} missing: {found.get('why') or 'they were just asked for'}", "yellow"))
+    return Group(*lines)
+
+
+def preview(found: Document) -> RenderableType:
+    """What a change of the configuration would do."""
+    changed, restarts = found["changed"], found["restarts"]
+    if not changed:
+        return Text(f"no option would change: version {found['number']} says the same")
+    lines = [Text("would change:", style="bold")]
+    lines += [
+        plain(f"  {one['name']}: {one['before'] or '(nothing)'} -> {one['after'] or '(nothing)'}") for one in changed
+    ]
+    if restarts:
+        lines.append(plain(f"would be launched again, in this order: {_some(restarts, RESTARTS)}", "yellow"))
+    else:
+        lines.append(Text("no task would be launched again"))
+    return Group(*lines)
+
+
+def reconfigured(found: Document, *, waited: bool) -> Text:
+    """What a change of the configuration did, in one line; ``waited``: until all tasks had it."""
+    holds = Text(
+        f"version {found['number']} holds" if found["changed"] else f"version {found['number']} holds as before"
+    )
+    restarts = len(found["restarts"])
+    if waited:
+        return holds.append(", and no task is left that has still to take it")
+    if restarts:
+        are = "is" if restarts == 1 else "are"
+        return holds.append(
+            f"; {counted(restarts, 'task')} {are} launched again: `alluxio-mesos plan update` shows how far it is"
+        )
+    return holds
+
+
+def resting(found: Document) -> Text:
+    if found["paused"]:
+        return plain(f"{found['name']} begins nothing more; `alluxio-mesos plan resume {found['name']}` lets it go on")
+    return plain(f"{found['name']} goes on")
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
