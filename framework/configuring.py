@@ -16,23 +16,6 @@ from framework.memory import overridden
 from framework.model import Group, GroupEntry, HistoryEntry, Kept, Kind, Policy, Record, Wanted, group_named
 from framework.state import State, in_order, is_current, is_primary, is_wanted
 
-# Options that the service keeps for its life, or that are changed elsewhere, with what to do instead.
-FIXED: Final[Mapping[str, str]] = {
-    "workers": "ask PUT /v1/workers for another number",
-    "masters": "start the scheduler with another number",
-    "journal": "the journal stays where it is for the life of the service",
-    "journal-folder": "the journal stays where it is for the life of the service",
-    "format": "it is said at a start, once",
-    "name": "the service keeps its name",
-    "role": "Mesos knows the service by it",
-    "principal": "Mesos knows the service by it",
-    "user": "the files on the agents belong to it",
-    "failover-timeout": "Mesos is told of it at a start",
-    "under-storage": "Alluxio's journal holds the root of the namespace",
-    "security": "clients, masters and workers must agree on it at any moment",
-    "data-dir": "the journal and the cached blocks lie there",
-    "ram-dir": "the cached blocks lie there",
-} | dict.fromkeys(config.PROCESS_OPTIONS, "it is one scheduler process's own; start that one with another value")
 MASKED: Final = "***"
 
 
@@ -161,12 +144,11 @@ def changed(values: Mapping[str, str], state: State, asked: Mapping[str, str | N
 
 
 def _mistakes(asked: Mapping[str, str | None]) -> Iterator[str]:
-    known = {option.name for option in config.OPTIONS}
     for name, text in asked.items():
-        if name not in known:
+        if name not in config.BY_NAME:
             yield f"{name}: there is no such option; GET /v1/config shows those that there are"
-        elif name in FIXED:
-            yield f"{name}: it cannot be changed here: {FIXED[name]}"
+        elif name in config.FIXED:
+            yield f"{name}: it cannot be changed here: {config.FIXED[name]}"
         elif text is not None and MASKED in config.recorded({name: text}).get(name, ""):
             yield f"{name}: a secret is kept nowhere; give it to the scheduler when it is started"
 
@@ -178,7 +160,7 @@ def back_to(values: Mapping[str, str], state: State, number: int) -> Configured 
         kept = f"{state.history[0].number} to {state.history[-1].number}" if state.history else "none"
         return [f"number: there is no entry {number}; those that are kept: {kept}"]
     now = state.history[-1].options
-    names = [option.name for option in config.OPTIONS if option.name not in FIXED]
+    names = [option.name for option in config.OPTIONS if option.name not in config.FIXED]
     asked = {name: entry.options.get(name, "") for name in names if entry.options.get(name, "") != now.get(name, "")}
     own = config.recorded(values)
     lost = [name for name, text in asked.items() if MASKED in text and text != own.get(name, "")]

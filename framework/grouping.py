@@ -10,23 +10,13 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from framework import configuring, scaling
+from framework import config, configuring, scaling
 from framework.config import Configuration
 from framework.configuring import Configured
 from framework.model import DEFAULT_GROUP, GroupEntry, HistoryEntry, Kind, Wanted, group_named, is_group_name
 from framework.state import State
 
-OPTIONS: Final = (
-    "worker-cpus",
-    "worker-heap",
-    "worker-direct",
-    "worker-ram",
-    "worker-ssd",
-    "worker-hdd",
-    "worker-disk",
-    "job-worker-heap",
-    "worker-placement",
-)
+OPTIONS: Final = tuple(option.name for option in config.OPTIONS if option.grouped)
 MOST: Final = 50  # groups: each entry of the history has all of them
 
 

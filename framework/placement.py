@@ -14,6 +14,10 @@ from framework.model import Constraint, Offer, Operator
 
 HOSTNAME: Final = "hostname"  # is no attribute, and is looked at like one
 LONGEST: Final = 200  # characters of a value
+ADVICE: Final = (
+    "write attribute:OPERATOR:value with ';' between several, such as rack:IS:r1 or hostname:UNLIKE:db.*; "
+    f"the operators are {', '.join(Operator)}"
+)
 
 
 def read(text: str) -> tuple[Constraint, ...]:
@@ -29,10 +33,7 @@ def _constraint(text: str) -> Constraint:
     attribute, _, rest = text.partition(":")
     operator, colon, value = rest.partition(":")
     if not (re.fullmatch(r"[A-Za-z0-9._-]+", attribute) and colon and value) or operator not in list(Operator):
-        raise ValueError(
-            f"{text!r} is no constraint; write attribute:OPERATOR:value with ';' between several, such as "
-            f"rack:IS:r1 or hostname:UNLIKE:db.*; the operators are {', '.join(Operator)}"
-        )
+        raise ValueError(f"{text!r} is no constraint; {ADVICE}")
     if len(value) > LONGEST:
         raise ValueError(f"the value of {attribute}:{operator} is too long; at most {LONGEST} characters are allowed")
     if operator != Operator.IS:

@@ -143,9 +143,9 @@ def _add_config(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _changeable() -> list[str]:
-    from framework import config, configuring
+    from framework import config
 
-    return [option.name for option in config.OPTIONS if option.name not in configuring.FIXED]
+    return [option.name for option in config.OPTIONS if option.name not in config.FIXED]
 
 
 class _Offered:

@@ -7,10 +7,11 @@ import re
 
 import pytest
 
-from framework import sizing
+from framework import option_table, sizing
 from framework.cli import option_values
 from framework.config import GROUPS, OPTIONS, PROCESS_OPTIONS, Configuration, Option, Problem, read, recorded
 from framework.model import Journal, Kind, VolumeNeed
+from framework.option_types import at_least
 
 LEAST = {
     "mesos": "127.0.0.1:5050",
@@ -150,6 +151,29 @@ def test_contradictions() -> None:
         "--worker-heap: 63 MiB is too little; Alluxio needs at least 64 MiB",
         "--worker-direct: 1 MiB is too little; Alluxio needs at least 32 MiB",
     ]
+
+
+def test_what_a_change_does_is_said_once() -> None:
+    """A process's own option is fixed for the service and launches nothing; what a group has concerns its workers."""
+    for option in OPTIONS:
+        if option.change.process:
+            assert option.change == option_table.PROCESS
+        if option.grouped:
+            assert option.change in {option_table.WORKERS, option_table.NONE}
+        if option.app or option.secret:
+            assert option.change.process, option.name
+    assert set(option_table.launched_with(Kind.WORKER)) - set(option_table.launched_with(Kind.MASTER)) == {
+        option.attribute for option in OPTIONS if option.change.restarts == {Kind.WORKER}
+    }
+
+
+@pytest.mark.parametrize("least", [0, 1, 7, 9, 10, 64, 99, 100, 109, 604800])
+def test_numbers_from_one_on_as_a_pattern(least: int) -> None:
+    pattern = re.compile(at_least(least))
+    for number in {*range(300), *range(max(0, least - 300), least + 300), 10**6, 10**7, 999_999}:
+        assert bool(pattern.fullmatch(str(number))) == (number >= least), number
+    assert not pattern.fullmatch("")
+    assert not pattern.fullmatch("-1")
 
 
 def test_certificate_and_key_go_together() -> None:

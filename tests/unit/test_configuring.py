@@ -89,7 +89,7 @@ def launched(configuration: Configuration, kind: Kind) -> str:
 
 
 def test_each_option_that_may_change_is_looked_at() -> None:
-    missing = {option.name for option in config.OPTIONS} - set(OTHER) - set(configuring.FIXED)
+    missing = {option.name for option in config.OPTIONS} - set(OTHER) - set(config.FIXED)
     assert missing == {"persistent-volumes"}  # which is nothing without a tier
 
 
