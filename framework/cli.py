@@ -105,6 +105,8 @@ def option_values(given: Mapping[str, str | None], environment: Mapping[str, str
 def _run_scheduler(options: argparse.Namespace) -> int:
     values = option_values(vars(options), os.environ)
     configuration = config.read(values)
+    if isinstance(configuration, config.Configuration):
+        configuration = config.without_secrets(configuration, os.environ) or configuration
     if not isinstance(configuration, config.Configuration):
         for problem in configuration:
             print(f"alluxio-mesos scheduler: {problem}", file=sys.stderr)

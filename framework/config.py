@@ -45,6 +45,7 @@ __all__ = [
     "read",
     "recorded",
     "service_path",
+    "without_secrets",
 ]
 
 
@@ -295,20 +296,22 @@ def read(values: Mapping[str, str]) -> Configuration | tuple[Problem, ...]:
     return Configuration(**read_values)
 
 
+_PRINCIPAL: Final = "principal and secret-file go together; give both, or none"
+
+
+def without_secrets(configuration: Configuration, environment: Mapping[str, str]) -> tuple[Problem, ...]:
+    """What a scheduler cannot start with, as neither a file nor the environment holds a secret."""
+    held = environment.get(BY_NAME["secret-file"].secret_environment, "")
+    if configuration.principal and not (configuration.secret_file or held):
+        return (Problem("secret-file", _PRINCIPAL),)
+    return ()
+
+
 def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
     """What each option allows but together cannot work."""
     problems = []
-    if (
-        bool(values.get("principal")) != bool(values.get("secret_file"))
-        and "principal" in values
-        and "secret_file" in values
-    ):
-        problems.append(
-            Problem(
-                "secret-file" if values["principal"] else "principal",
-                "principal and secret-file go together; give both, or none",
-            )
-        )
+    if values.get("secret_file") and values.get("principal") == "":
+        problems.append(Problem("principal", _PRINCIPAL))
     if bool(values.get("api_certificate")) != bool(values.get("api_key")) and {"api_certificate", "api_key"} <= set(
         values
     ):

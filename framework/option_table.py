@@ -102,6 +102,11 @@ class Option:
         return ENVIRONMENT_PREFIX + self.attribute.upper()
 
     @property
+    def secret_environment(self) -> str:
+        """The environment variable that may hold the secret itself, where there is no file; "" where none may."""
+        return self.environment.removesuffix("_FILE") if self.secret and self.name.endswith("-file") else ""
+
+    @property
     def value(self) -> str:
         """How help shows a value of it."""
         return self.type.value
@@ -169,7 +174,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "the principal that authenticates to Mesos; none by default",
         fixed("Mesos knows the service by it", ALL),
     ),
-    Option("secret-file", "mesos", FILE, "", "the file that holds the principal's secret", PROCESS, secret=True),
+    Option(
+        "secret-file",
+        "mesos",
+        FILE,
+        "",
+        "the file that holds the principal's secret; or give ALLUXIO_MESOS_SECRET",
+        PROCESS,
+        secret=True,
+    ),
     Option(
         "user",
         "mesos",
@@ -200,7 +213,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "state",
         FILE,
         "",
-        "the file that holds user:password for ZooKeeper; the state is then readable with it alone",
+        "the file that holds user:password for ZooKeeper, or give ALLUXIO_MESOS_ZOOKEEPER_AUTH; the state is then "
+        "readable with it alone",
         PROCESS,
         secret=True,
     ),

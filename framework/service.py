@@ -25,7 +25,7 @@ from framework.api.safety import IN_CLEAR, Safety, Unsafe, is_in_clear, safety
 from framework.api.server import PortTaken, Server, Tls, TlsProblem, bind
 from framework.api.tokens import TokenProblem
 from framework.chronicle import Chronicle
-from framework.config import Configuration, by_ids
+from framework.config import BY_NAME, Configuration, by_ids
 from framework.configuring import Configured
 from framework.loop import Loop
 from framework.memory import after, newly_wanted, resumed
@@ -54,12 +54,12 @@ class Unavailable(Exception):
 
 def run(configuration: Configuration, values: Mapping[str, str], environment: Mapping[str, str]) -> ExitCode:
     """Run the scheduler until it is told to stop. Everything that can be wrong is found before Mesos hears of it.
-    ``values`` are the options' texts that the configuration was read from; the API's tokens may be in ``environment``.
+    ``values`` are the options' texts that the configuration was read from; secrets may be in ``environment``.
     """
     try:
         artefacts = _artefacts(configuration)
-        identity = _identity(configuration)
-        credentials = read_credentials(configuration.zookeeper_auth_file)
+        identity = _identity(configuration, environment)
+        credentials = read_credentials(configuration.zookeeper_auth_file, environment)
         tls = Tls.of(configuration.api_certificate, configuration.api_key)
         bound = bind(configuration.api_host, configuration.api_port)
         host = bound.getsockname()[0]
@@ -91,8 +91,8 @@ def _artefacts(configuration: Configuration) -> Artefacts:
     return Artefacts.of(*paths)
 
 
-def _identity(configuration: Configuration) -> Identity:
-    secret = ""
+def _identity(configuration: Configuration, environment: Mapping[str, str]) -> Identity:
+    secret = environment.get(BY_NAME["secret-file"].secret_environment, "").strip() if configuration.principal else ""
     if configuration.secret_file:
         try:
             secret = Path(configuration.secret_file).read_text().strip()

@@ -98,7 +98,7 @@ class _Place:
 
         self.hosts = place["zookeeper"].partition("/")[0]
         self.path = config.service_path(place["zookeeper"], place["name"])
-        credentials = zookeeper.read_credentials(place["zookeeper-auth-file"])
+        credentials = zookeeper.read_credentials(place["zookeeper-auth-file"], os.environ)
         self.session = zookeeper.connect(self.hosts, credentials=credentials)
 
     def __enter__(self) -> _Place:

@@ -11,7 +11,7 @@ import collections
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.states import KeeperState
 from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
+from framework.config import BY_NAME
 from framework.messages import Stop
 from framework.model import ExitCode
 from framework.store import StoreError, StoreLost, StoreRefused, StoreUnavailable
@@ -71,22 +72,24 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has n
         return super().create_connection(*arguments, timeout=min(timeout, self._patience), **named)
 
 
-def read_credentials(file: str) -> str:
-    """ "user:password" out of --zookeeper-auth-file; "" when there is none.
+def read_credentials(file: str, environment: Mapping[str, str]) -> str:
+    """ "user:password" out of --zookeeper-auth-file, else out of the environment; "" when there is none.
 
     Raises:
-        StoreUnavailable: the file cannot be read, or holds something else.
+        StoreUnavailable: the file cannot be read, or what is there is something else.
     """
-    if not file:
-        return ""
+    variable = BY_NAME["zookeeper-auth-file"].secret_environment
+    where = f"--zookeeper-auth-file: {file}" if file else f"the environment variable {variable}"
     try:
-        text = Path(file).read_text().strip()
+        text = (Path(file).read_text() if file else environment.get(variable, "")).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise StoreUnavailable(f"--zookeeper-auth-file: {file} cannot be read ({reason})") from error
+        raise StoreUnavailable(f"{where} cannot be read ({reason})") from error
+    if not text and not file:
+        return ""
     user, _, password = text.partition(":")
     if not user or not password or "\n" in text:
-        raise StoreUnavailable(f"--zookeeper-auth-file: {file} must hold one line, user:password")
+        raise StoreUnavailable(f"{where} must hold one line, user:password")
     return text
 
 

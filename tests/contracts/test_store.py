@@ -366,8 +366,10 @@ def test_what_is_no_credentials(tmp_path: Path) -> None:
     for text in ("", "user", ":password", "user:", "user:a\nb:c"):
         file.write_text(text)
         with pytest.raises(StoreUnavailable, match="must hold one line, user:password"):
-            read_credentials(str(file))
+            read_credentials(str(file), {})
     file.write_text("user:pass:word\n")
-    assert read_credentials(str(file)) == "user:pass:word"
+    assert read_credentials(str(file), {"ALLUXIO_MESOS_ZOOKEEPER_AUTH": "a:b"}) == "user:pass:word"
+    assert read_credentials("", {"ALLUXIO_MESOS_ZOOKEEPER_AUTH": "a:b\n"}) == "a:b"
+    assert read_credentials("", {}) == ""
     with pytest.raises(StoreUnavailable, match="cannot be read \\(No such file"):
-        read_credentials(str(tmp_path / "none"))
+        read_credentials(str(tmp_path / "none"), {})

@@ -8,9 +8,19 @@ import re
 import pytest
 
 from framework import option_table, sizing
-from framework.cli import option_values
-from framework.config import GROUPS, OPTIONS, PROCESS_OPTIONS, Configuration, Option, Problem, read, recorded
-from framework.model import Journal, Kind, VolumeNeed
+from framework.cli import main, option_values
+from framework.config import (
+    GROUPS,
+    OPTIONS,
+    PROCESS_OPTIONS,
+    Configuration,
+    Option,
+    Problem,
+    read,
+    recorded,
+    without_secrets,
+)
+from framework.model import ExitCode, Journal, Kind, VolumeNeed
 from framework.option_types import at_least
 
 LEAST = {
@@ -142,7 +152,6 @@ def test_what_an_option_takes(option: str, good: list[str], bad: list[str]) -> N
 
 
 def test_contradictions() -> None:
-    assert problems(principal="alluxio") == ["--secret-file: principal and secret-file go together; give both, or none"]
     assert problems(secret_file="/s") == ["--principal: principal and secret-file go together; give both, or none"]
     assert problems(artefacts="", alluxio_uri="http://h/a.tar.gz") == [
         "--artefacts: the agents need something to fetch; give this folder, or both --alluxio-uri and --executor-uri"
@@ -174,6 +183,32 @@ def test_numbers_from_one_on_as_a_pattern(least: int) -> None:
         assert bool(pattern.fullmatch(str(number))) == (number >= least), number
     assert not pattern.fullmatch("")
     assert not pattern.fullmatch("-1")
+
+
+def test_a_principal_has_a_secret_in_a_file_or_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = configuration(principal="alluxio")
+    told = "--secret-file: principal and secret-file go together; give both, or none"
+    assert [str(problem) for problem in without_secrets(alone, {})] == [told]
+    assert without_secrets(alone, {"ALLUXIO_MESOS_SECRET": "s3cret"}) == ()
+    assert (
+        without_secrets(configuration(principal="alluxio", secret_file="/s"), {})
+        == without_secrets(alone, {"ALLUXIO_MESOS_SECRET": "s"})
+        == ()
+    )
+    assert without_secrets(configuration(), {}) == ()
+    flags = [part for name, text in {**LEAST, "principal": "alluxio"}.items() for part in (f"--{name}", text)]
+    monkeypatch.delenv("ALLUXIO_MESOS_SECRET", raising=False)
+    assert main(["scheduler", *flags]) == ExitCode.CONFIGURATION
+    assert capsys.readouterr().err == f"alluxio-mesos scheduler: {told}\n"
+    assert {option.secret_environment for option in OPTIONS} == {
+        "",
+        "ALLUXIO_MESOS_SECRET",
+        "ALLUXIO_MESOS_ZOOKEEPER_AUTH",
+        "ALLUXIO_MESOS_API_TOKEN",
+        "ALLUXIO_MESOS_API_READ_TOKEN",
+    }
 
 
 def test_certificate_and_key_go_together() -> None:

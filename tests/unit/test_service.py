@@ -46,22 +46,26 @@ def test_every_offer_is_wanted_where_volumes_are_or_were() -> None:  # C19
 # The identity ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_secret_comes_from_a_file(tmp_path: Path) -> None:  # C4 C12
+def test_the_secret_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:  # C4 C12
     secret = tmp_path / "secret"
     secret.write_text("s3cret\n")
-    identity = service._identity(configuration(principal="cache", secret_file=str(secret)))
+    identity = service._identity(
+        configuration(principal="cache", secret_file=str(secret)), {"ALLUXIO_MESOS_SECRET": "other"}
+    )
     assert (identity.principal, identity.secret) == ("cache", "s3cret")
     assert "s3cret" not in repr(identity)
+    held = service._identity(configuration(principal="cache"), {"ALLUXIO_MESOS_SECRET": "s3cret"})
+    assert held == identity
     secret.unlink()
     with pytest.raises(service.Unavailable, match=f"--secret-file: {secret} cannot be read"):
-        service._identity(configuration(principal="cache", secret_file=str(secret)))
+        service._identity(configuration(principal="cache", secret_file=str(secret)), {})
 
 
 def test_two_services_differ_in_all_that_mesos_knows_them_by(tmp_path: Path) -> None:  # C35
     secret = tmp_path / "secret"
     secret.write_text("s3cret")
     one, other = (
-        service._identity(configuration(name=name, role=f"{name}-role", principal=name, secret_file=str(secret)))
+        service._identity(configuration(name=name, role=f"{name}-role", principal=name, secret_file=str(secret)), {})
         for name in ("first", "second")
     )
     assert (one.name, one.role, one.principal) == ("first", "first-role", "first")
