@@ -14,6 +14,7 @@ from framework import config, state_commands
 from framework.commands import arguments as service_commands
 from framework.local import arguments as local
 from framework.model import ExitCode
+from framework.packaging import arguments as packaging
 
 LOG_FORMAT: Final = "%(asctime)s %(levelname)-7s %(message)s"
 
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_scheduler(commands)
     state_commands.add(commands)
     local.add(commands)
+    packaging.add(commands)
     _add_completion(commands, parser)
     return parser
 

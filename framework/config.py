@@ -296,14 +296,21 @@ def read(values: Mapping[str, str]) -> Configuration | tuple[Problem, ...]:
     return Configuration(**read_values)
 
 
-_PRINCIPAL: Final = "principal and secret-file go together; give both, or none"
+# What to do about options that each are allowed and together cannot work.
+PRINCIPAL: Final = "principal and secret-file go together; give both, or none"
+CERTIFICATE: Final = "certificate and key go together; give both, or none"
+SEVERAL_MASTERS: Final = (
+    "give --journal-folder, a folder that every agent reaches (NFS for example), or choose --journal EMBEDDED"
+)
+EMBEDDED_FOLDER: Final = "an EMBEDDED journal lies on the masters' own agents; leave this out, or choose UFS"
+NO_TIER: Final = "there is no tier that could lie on one; give --worker-ssd or --worker-hdd a size, or leave this out"
 
 
 def without_secrets(configuration: Configuration, environment: Mapping[str, str]) -> tuple[Problem, ...]:
     """What a scheduler cannot start with, as neither a file nor the environment holds a secret."""
     held = environment.get(BY_NAME["secret-file"].secret_environment, "")
     if configuration.principal and not (configuration.secret_file or held):
-        return (Problem("secret-file", _PRINCIPAL),)
+        return (Problem("secret-file", PRINCIPAL),)
     return ()
 
 
@@ -311,21 +318,18 @@ def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
     """What each option allows but together cannot work."""
     problems = []
     if values.get("secret_file") and values.get("principal") == "":
-        problems.append(Problem("principal", _PRINCIPAL))
+        problems.append(Problem("principal", PRINCIPAL))
     if bool(values.get("api_certificate")) != bool(values.get("api_key")) and {"api_certificate", "api_key"} <= set(
         values
     ):
         problems.append(
             Problem(
                 "api-key" if values["api_certificate"] else "api-certificate",
-                "certificate and key go together; give both, or none",
+                CERTIFICATE,
             )
         )
-    if (
-        not values.get("artefacts")
-        and "artefacts" in values
-        and not (values.get("alluxio_uri") and values.get("executor_uri"))
-    ):
+    uris = {"alluxio_uri", "executor_uri"}
+    if values.get("artefacts") == "" and uris <= set(values) and not all(values[uri] for uri in uris):
         problems.append(
             Problem(
                 "artefacts",
@@ -333,19 +337,9 @@ def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
             )
         )
     if values.get("journal") == "EMBEDDED" and values.get("journal_folder"):
-        problems.append(
-            Problem(
-                "journal-folder", "an EMBEDDED journal lies on the masters' own agents; leave this out, or choose UFS"
-            )
-        )
+        problems.append(Problem("journal-folder", EMBEDDED_FOLDER))
     if values.get("masters", 1) > 1 and values.get("journal") == "UFS" and values.get("journal_folder") == "":
-        problems.append(
-            Problem(
-                "masters",
-                f"{values['masters']} masters need one journal; give --journal-folder, a folder that every agent "
-                "reaches (NFS for example), or choose --journal EMBEDDED",
-            )
-        )
+        problems.append(Problem("masters", f"{values['masters']} masters need one journal; {SEVERAL_MASTERS}"))
     problems.extend(_volume_problems(values))
     return problems
 
@@ -355,12 +349,7 @@ def _volume_problems(values: Mapping[str, Any]) -> list[Problem]:
         return []
     problems = []
     if values.get("worker_ssd") == 0 and values.get("worker_hdd") == 0:
-        problems.append(
-            Problem(
-                "persistent-volumes",
-                "there is no tier that could lie on one; give --worker-ssd or --worker-hdd a size, or leave this out",
-            )
-        )
+        problems.append(Problem("persistent-volumes", NO_TIER))
     if values.get("role") == "*":
         problems.append(
             Problem("role", "'*' cannot hold reservations; give a role of this service's own, or no persistent volumes")

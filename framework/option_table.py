@@ -58,6 +58,20 @@ class Change:
     fixed: str = ""
     process: bool = False
 
+    def __str__(self) -> str:
+        """As the documentation says it."""
+        if self.process:
+            return "restarts this scheduler, and no task"
+        if self.fixed:
+            return f"not while the service runs: {self.fixed}"
+        if self == ALL:
+            return "restarts all tasks, one by one"
+        kinds = [_PLURAL[kind] for kind in Kind if kind in self.restarts]
+        return f"restarts the {' and the '.join(kinds)}" if kinds else "restarts nothing"
+
+
+_PLURAL: Final = {Kind.MASTER: "masters", Kind.WORKER: "workers", Kind.PROXY: "proxies"}
+
 
 ALL: Final = Change(frozenset(Kind))
 MASTERS: Final = Change(frozenset({Kind.MASTER}))
@@ -137,9 +151,6 @@ GROUPS: Final[Mapping[str, str]] = {
 
 # Exhibitor gives every master one of these names, however many masters there are.
 _DCOS_ZOOKEEPER: Final = "zk-1.zk:2181,zk-2.zk:2181,zk-3.zk:2181,zk-4.zk:2181,zk-5.zk:2181"
-_PLACEMENT: Final = (
-    "attribute:OPERATOR:value with ';' between several, such as rack:IS:r1 or hostname:UNLIKE:db.*; IS, LIKE or UNLIKE"
-)
 OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "name",
@@ -196,7 +207,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "mesos",
         duration(604800),
         "7d",
-        "how long Mesos keeps the tasks while no scheduler is connected; at least 7d",
+        "how long Mesos keeps the tasks while no scheduler is connected",
         fixed("Mesos is told of it at a start"),
     ),
     Option(
@@ -426,7 +437,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("master-direct", "masters", size(16), "256MB", "direct memory of a master", MASTERS),
     Option("master-disk", "masters", size(), "1GB", "disk of a master, for its journal and metadata", MASTERS),
     Option("job-master-heap", "masters", size(64), "512MB", "heap of a job master", MASTERS),
-    Option("master-placement", "masters", CONSTRAINTS, "", f"where masters may run: {_PLACEMENT}", NONE),
+    Option(
+        "master-placement",
+        "masters",
+        CONSTRAINTS,
+        "",
+        "where masters may run, such as rack:IS:r1 or hostname:UNLIKE:db.*; by default anywhere",
+        NONE,
+    ),
     Option(
         "workers",
         "workers",
@@ -485,13 +503,28 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option("worker-disk", "workers", size(), "256MB", "disk of a worker, for its logs", WORKERS, grouped=True),
     Option("job-worker-heap", "workers", size(64), "256MB", "heap of a job worker", WORKERS, grouped=True),
-    Option("worker-placement", "workers", CONSTRAINTS, "", f"where workers may run: {_PLACEMENT}", NONE, grouped=True),
+    Option(
+        "worker-placement",
+        "workers",
+        CONSTRAINTS,
+        "",
+        "where workers may run, such as rack:IS:r1 or hostname:UNLIKE:db.*; by default anywhere",
+        NONE,
+        grouped=True,
+    ),
     Option(
         "proxies", "proxies", whole(0, 100_000), "0", "how many S3 and REST proxies run, at most one on an agent", NONE
     ),
     Option("proxy-cpus", "proxies", CPUS, "0.5", "CPUs of a proxy", PROXIES),
     Option("proxy-heap", "proxies", size(64), "512MB", "heap of a proxy", PROXIES),
-    Option("proxy-placement", "proxies", CONSTRAINTS, "", f"where proxies may run: {_PLACEMENT}", NONE),
+    Option(
+        "proxy-placement",
+        "proxies",
+        CONSTRAINTS,
+        "",
+        "where proxies may run, such as rack:IS:r1 or hostname:UNLIKE:db.*; by default anywhere",
+        NONE,
+    ),
     Option(
         "stickiness",
         "recovery",

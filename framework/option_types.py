@@ -60,7 +60,7 @@ def at_least(number: int) -> str:
     """A regular expression of the whole numbers from this one on, in decimal digits."""
     digits = str(number)
     same_length = [
-        digits[:place] + f"[{int(digit) + 1}-9]" + f"[0-9]{{{len(digits) - place - 1}}}" * (place < len(digits) - 1)
+        digits[:place] + (f"[{int(digit) + 1}-9]" if digit < "8" else "9") + "[0-9]" * (len(digits) - place - 1)
         for place, digit in enumerate(digits)
         if digit < "9"
     ]
@@ -99,7 +99,8 @@ def size(least: int = 1, *, none: bool = False) -> Type:
 
     advice = "write a number and a unit, such as 512MB or 2GB"
     units = f"{at_least(least)}([mM]([iI]?[bB])?)?|{at_least(math.ceil(least / 1024))}[gGtT]([iI]?[bB])?"
-    limits = f"; at least {least}MB" + (", or 0 for none" if none else "")
+    limits = f"; Alluxio needs at least {least} MiB" if least > 1 else "; it must be a whole number of MiB, at least 1"
+    limits += ", or 0 for none" if none else ""
     return Type(read, "SIZE", advice + limits, _text_schema(f"0|{units}" if none else units))
 
 
@@ -236,6 +237,17 @@ ROLE: Final = _matching(
     "use '*' or a name without blanks that starts neither with '-' nor with '/'",
 )
 
+# A program, as a shell's word.
+COMMAND: Final = _matching(
+    "[A-Za-z0-9._/-]+", "COMMAND", "is not allowed", "write the name or the path of a program, without blanks"
+)
+IMAGE: Final = _matching(
+    r"[A-Za-z0-9][A-Za-z0-9._:/@-]*",
+    "IMAGE",
+    "is no image",
+    "write it as docker pull takes it, such as python:3.12-slim",
+)
+
 # Addresses ------------------------------------------------------------------------------------------------------------
 
 _PORT: Final = "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -276,13 +288,17 @@ def _unslashed(text: str) -> str:
 WEB_ADDRESS: Final = _matching(
     r"https?://[^/\s]+(/\S*)?", "URL", "is no web address", "write http://host:port", _unslashed
 )
-# The beginning of a path, as it stands in addresses.
-PREFIX: Final = _matching(
-    "(/[A-Za-z0-9._~-]+)+/?",
-    "PATH",
-    "is no path prefix",
-    "write it with a slash in front, such as /service/alluxio",
-    _unslashed,
+_SEGMENTS: Final = "(/[A-Za-z0-9._~-]+)+"
+# The beginning of a path, as it stands in addresses. In a package it goes on as it is, so there is no slash at its end.
+PREFIX: Final = dataclasses.replace(
+    _matching(
+        f"{_SEGMENTS}/?",
+        "PATH",
+        "is no path prefix",
+        "write it with a slash in front, such as /service/alluxio",
+        _unslashed,
+    ),
+    schema=_text_schema(_SEGMENTS),
 )
 FOLDER: Final = _matching(
     r"/+[^/\n][^\n]*", "FOLDER", "is not allowed", "write an absolute path of a folder other than /", _unslashed
