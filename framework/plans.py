@@ -155,13 +155,18 @@ def update(state: State, now: float) -> Plan:
             (record for record in state.records.values() if record.kind is kind and is_wanted(state, record)),
             key=in_order,
         )
-        if any(not is_current(state, record) for record in records):
+        if any(_takes_it_still(state, record, now) for record in records):
             phases.append(Phase(name, tuple(_updated(state, record, known, now) for record in records)))
     return Plan(UPDATE, tuple(phases), UPDATE in state.wanted.paused)
 
 
+def _takes_it_still(state: State, record: Record, now: float) -> bool:
+    """What does not run takes it whenever it is launched: that is recovery."""
+    return not is_current(state, record) and down_since(state, record, now) is None
+
+
 def _updated(state: State, record: Record, known: _Known, now: float) -> Step:
-    if not is_current(state, record):
+    if _takes_it_still(state, record, now):
         if record.task_id in state.kills:
             return Step(record.slot, Status.STARTING, "it is being ended")
         return Step(record.slot, Status.PENDING, "it runs with an earlier configuration until it is its turn")

@@ -401,12 +401,17 @@ def join_gate(state: State, slot: str) -> str:
 
 
 def homes(state: State, now: float) -> dict[tuple[Kind, str], str]:
-    """The slot that each agent belongs to, by kind and hostname: the one that runs there or may run, else the one that
-    waits for it. The lowest index comes first, and of equal ones the default group's.
+    """The slot that each agent belongs to, by kind and hostname: the one that runs there, else the one that may run,
+    else the one that waits for it. The lowest index comes first, and of equal ones the default group's.
     """
     there: dict[tuple[Kind, str], str] = {}
     waiting: list[Record] = []
-    for record in sorted(state.records.values(), key=lambda record: (record.index, record.group)):
+
+    def order(record: Record) -> tuple[bool, int, str]:
+        report = current_report(state, record)
+        return report is None or LIFE[report.state] is not Life.ACTIVE, record.index, record.group
+
+    for record in sorted(state.records.values(), key=order):
         down = down_since(state, record, now)
         if down is None:
             there.setdefault((record.kind, record.hostname), record.slot)

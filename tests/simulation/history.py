@@ -472,8 +472,9 @@ def _calm(world: World) -> None:
             mesos.join(agent)
         if agent.maintenance:
             mesos.maintain(agent, on=False)
-    recorded = {record.task_id for record in world.kept().records.values()}
-    world.alluxio.mend(world.judge.given_up - recorded)
+    records = world.kept().records.values()
+    there = {f"{record.hostname}:{record.ports['journal']}" for record in records if "journal" in record.ports}
+    world.alluxio.mend(world.judge.given_up - {record.task_id for record in records}, there)
     if not world.guarded_by_lead:
         world.die("an overtaken scheduler may have written what the leader has not seen")
     if world.scheduler is not None:
@@ -551,7 +552,8 @@ def _lacking_in_quorum(world: World, records: Sequence[Record]) -> str:
     if members != there:
         return f"the quorum has the members {members}, and the masters are at {there}"
     for record in records:
-        if record.kind is not Kind.MASTER and record.masters != known:
+        runs = world.mesos.tasks[record.task_id].alive
+        if record.kind is not Kind.MASTER and runs and record.masters != known:
             return f"{record.task_id} knows the masters {record.masters}, which are {known}"
     return ""
 

@@ -209,8 +209,8 @@ MUTANTS = [
     Mutant(
         "one more is launched than is wanted",
         "state",
-        "for index in state.wanted.indices(kind)), *surplus]",
-        "for index in (*state.wanted.indices(kind), 99)), *surplus]",
+        "for index in state.wanted.indices(group)), *surplus]",
+        "for index in (*state.wanted.indices(group), 99)), *surplus]",
         (Promise.NOT_MORE,),
     ),
     Mutant(
@@ -355,6 +355,49 @@ MUTANTS = [
         """        and (state.policy.give_back or not holding.persistence_id)
 """,
         (Promise.BLOCKS_KEPT,),
+    ),
+    Mutant(
+        "a worker goes to an agent that its placement leaves out",
+        "matching",
+        "        if refused := placement.refusal(",
+        "        if refused := False and placement.refusal(",
+        (Promise.PLACED,),
+    ),
+    Mutant(
+        "one more of a group is taken for one more of another",
+        "state",
+        "        return Wish(self.group,",
+        "        return Wish(self.kind,",
+        (Promise.CONVERGES,),
+    ),
+    Mutant(
+        "a copy that may run counts before one that runs",
+        "state",
+        "return report is None or LIFE[report.state] is not Life.ACTIVE, record.index, record.group",
+        "return False, record.index, record.group",
+        (Promise.SPARES_WANTED, Promise.LEAVES_ALONE),
+    ),
+    Mutant(
+        "agents are not asked again for what needs something else now",
+        "planner",
+        "    return (before.needs, before.groups, before.placements) == (after.needs, after.groups, after.placements)",
+        "    return True",
+        (Promise.CONVERGES,),
+    ),
+    Mutant(
+        "an agent that was given up is not asked for again",
+        "planner",
+        "if wish.slot not in launched and (wish.home or not forgotten))",
+        "if wish.slot not in launched)",
+        (Promise.CONVERGES,),
+    ),
+    Mutant(
+        "the workers of a group that goes are not emptied",
+        "state",
+        "        and not is_wanted(state, record)\n        and report is not None",
+        "        and record.group in state.wanted.all_groups\n"
+        "        and not is_wanted(state, record)\n        and report is not None",
+        (Promise.DRAINED_FIRST,),
     ),
     Mutant(
         "a persistence id is used again",
