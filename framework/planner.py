@@ -480,7 +480,7 @@ def _kills(state: State, now: float) -> Iterator[Effect]:
     """A kill is repeated until the task has ended; one that never works ends the executor (C25)."""
     belongs, left_out = homes(state, now), _left_out(state)
     outdated, returning = _outdated(state, belongs, now), _returning(state, now)
-    rolling = _rolling(state, belongs, now) if not outdated else frozenset[str]()
+    rolling = _rolling(state, belongs, returning, now) if not outdated else frozenset[str]()
     for task_id, report in state.reports.items():
         if LIFE[report.state] is not Life.ACTIVE:
             continue
@@ -613,7 +613,9 @@ def _left_out(state: State) -> str:
     return ""
 
 
-def _rolling(state: State, belongs: Mapping[tuple[Kind, str], str], now: float) -> frozenset[str]:
+def _rolling(
+    state: State, belongs: Mapping[tuple[Kind, str], str], returning: frozenset[str], now: float
+) -> frozenset[str]:
     """The tasks to launch again because they run with another configuration: the masters one by one and the primary
     last, then the workers, as many at once as may be away, then the proxies one by one. What never served waits for
     nothing; where what is ended for it does not come to serve again, nothing more is begun. A worker or proxy that has
@@ -636,7 +638,11 @@ def _rolling(state: State, belongs: Mapping[tuple[Kind, str], str], now: float) 
                 return frozenset()
             continue
         begun = {record.task_id for record in outdated if record.task_id in state.kills}
-        gone_soon = away | {record.task_id for record in records if record.task_id in state.kills}
+        gone_soon = away | {
+            record.task_id
+            for record in records
+            if record.task_id in state.kills or record.task_id in returning or record.task_id in state.restarts
+        }
         if UPDATE in state.wanted.paused:
             return frozenset(begun)
         most = max(1, int(state.policy.unavailable * len(records))) if kind is Kind.WORKER else 1
@@ -650,18 +656,19 @@ def _rolling(state: State, belongs: Mapping[tuple[Kind, str], str], now: float) 
     return frozenset()
 
 
-_AGENT_LOST: Final = frozenset({TaskState.UNREACHABLE, TaskState.UNKNOWN, TaskState.GONE_BY_OPERATOR})
+# How Mesos speaks of a task that was killed, at once and when it is asked later.
+_ENDED: Final = frozenset({TaskState.KILLED, TaskState.GONE})
 
 
 def _has_lost_its_agent(state: State, record: Record, belongs: Mapping[tuple[Kind, str], str], now: float) -> bool:
-    """And was waited for as long as that is done; masters are always waited for. What ended on an agent that is there,
-    and that no other has taken, has not: it may be the new configuration that keeps it from coming back.
+    """And was waited for as long as that is done; masters are always waited for. What was ended on an agent that is
+    there, and that no other has taken, has not: it may be the new configuration that keeps it from coming back.
     """
     down, report = down_since(state, record, now), current_report(state, record)
     if record.kind is Kind.MASTER or down is None or is_sticky(state, record, down, now):
         return False
     is_taken = belongs.get((record.kind, record.hostname), record.slot) != record.slot
-    return is_taken or report is None or report.state in _AGENT_LOST
+    return is_taken or report is None or report.state not in _ENDED
 
 
 def _outdated(state: State, belongs: Mapping[tuple[Kind, str], str], now: float) -> str:

@@ -392,11 +392,16 @@ def join_gate(state: State, slot: str) -> str:
             joining = next((record for record in others if not record.formatted), None)
             if joining is not None:
                 return f"{joining.slot} joins first"
-            ready = sum(answers_now(state, record) for record in formatted)
+            ready = [record for record in formatted if answers_now(state, record)]
             own = state.records.get(slot)
             members = len(formatted) + (own is not None and own.formatted)  # it is still counted where it was
-            if state.cache.primary is None or ready <= members // 2:
-                return f"{ready} of {members} members answer, and most of them must agree to a new one"
+            if state.cache.primary is None or len(ready) <= members // 2:
+                return f"{len(ready)} of {members} members answer, and most of them must agree to a new one"
+            # The quorum itself may count others: one that was wanted no more for a while has still to join again.
+            counted = {member.address for member in state.cache.members if not member.job}
+            agreeing = sum(not counted.isdisjoint(member_addresses(record)) for record in ready)
+            if counted and agreeing <= len(counted) // 2:
+                return f"{agreeing} of the quorum's {len(counted)} members answer, and most of them must agree"
             return ""
 
 

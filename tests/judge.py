@@ -483,8 +483,7 @@ class Judge:
     def _has_lost_its_agent(self, record: Record) -> bool:
         """And was waited for as long as that is done."""
         ended, marked = self._ended_at.get(record.slot), self._marked.get(record.task_id)
-        lost = (TaskState.UNREACHABLE, TaskState.UNKNOWN, TaskState.GONE_BY_OPERATOR)
-        is_lost = self._heard.get(record.task_id) in lost or self._is_taken(record)
+        is_lost = self._heard.get(record.task_id) not in (TaskState.KILLED, TaskState.GONE) or self._is_taken(record)
         if record.kind is Kind.MASTER or not is_lost:
             return False
         if ended is not None:
