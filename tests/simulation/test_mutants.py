@@ -288,7 +288,7 @@ MUTANTS = [
         "planner",
         "before.state is not TaskState.UNKNOWN):\n        if before.state is TaskState.UNKNOWN:",
         "True):\n        if False:",
-        (Promise.KILL_REPEATED, Promise.CONVERGES, Promise.ONE_COPY, Promise.SAVED_FIRST),
+        (Promise.ASKED, Promise.KILL_REPEATED, Promise.CONVERGES, Promise.ONE_COPY, Promise.SAVED_FIRST),
     ),
     Mutant(
         "an agent in maintenance is used",
@@ -314,8 +314,8 @@ MUTANTS = [
     Mutant(
         "a member joins a quorum that cannot agree to it",
         "state",
-        "if state.cache.primary is None or ready <= members // 2:",
-        "if state.cache.primary is None:",
+        "ready = [record for record in formatted if answers_now(state, record)]",
+        "ready = formatted",
         (Promise.JOINS,),
     ),
     Mutant(
@@ -364,32 +364,11 @@ MUTANTS = [
         (Promise.PLACED,),
     ),
     Mutant(
-        "one more of a group is taken for one more of another",
-        "state",
-        "        return Wish(self.group,",
-        "        return Wish(self.kind,",
-        (Promise.CONVERGES,),
-    ),
-    Mutant(
         "a copy that may run counts before one that runs",
         "state",
         "return report is None or LIFE[report.state] is not Life.ACTIVE, record.index, record.group",
         "return False, record.index, record.group",
         (Promise.SPARES_WANTED, Promise.LEAVES_ALONE),
-    ),
-    Mutant(
-        "agents are not asked again for what needs something else now",
-        "planner",
-        "    return (before.needs, before.groups, before.placements) == (after.needs, after.groups, after.placements)",
-        "    return True",
-        (Promise.CONVERGES,),
-    ),
-    Mutant(
-        "an agent that was given up is not asked for again",
-        "planner",
-        "if wish.slot not in launched and (wish.home or not forgotten))",
-        "if wish.slot not in launched)",
-        (Promise.CONVERGES,),
     ),
     Mutant(
         "the workers of a group that goes are not emptied",
