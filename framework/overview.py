@@ -20,6 +20,7 @@ from framework.plans import Plan, Status, Step
 from framework.refusals import Reason, classified
 from framework.series import SPAN, Sample
 from framework.state import answers_now, in_order, is_asked_for, is_wanted
+from framework.words import counted
 
 OPEN_STEPS: Final = 6  # of a plan that are shown in words
 WAITING: Final = 8  # slots without an agent that are shown by name
@@ -246,15 +247,11 @@ def verdict(state: State, trouble: str, found: Sequence[Plan]) -> Verdict:
         said = f"Being deployed: {done} of {len(steps['deploy'])} steps are done"
         return Verdict(Tone.BAD if is_stuck else Tone.BUSY, said, _told(deploying))
     count = len(registered_workers(state.cache))
-    return Verdict(Tone.GOOD, "All is well", f"Alluxio serves with {_many(count, 'worker')}.")
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return Verdict(Tone.GOOD, "All is well", f"Alluxio serves with {counted(count, 'worker')}.")
 
 
 def _counted(count: int, noun: str, rest: str) -> str:
-    return f"{_many(count, noun)} {rest if count == 1 else rest.replace('is ', 'are ', 1)}"
+    return f"{counted(count, noun)} {rest if count == 1 else rest.replace('is ', 'are ', 1)}"
 
 
 def _told(steps: Sequence[Step]) -> str:
@@ -402,11 +399,11 @@ def _reasons(state: State, found: Sequence[Plan], now: float) -> Iterable[str]:
     for slot, failure in sorted(state.failures.items(), key=lambda item: -item[1].count)[:3]:
         if (left := launch_after(state, slot) - now) > 0:
             at = "soon" if left < 1 else f"in {left:.0f} s"
-            yield f"{slot} failed {_many(failure.count, 'time')} and is launched again {at}: {failure.reason}."
+            yield f"{slot} failed {counted(failure.count, 'time')} and is launched again {at}: {failure.reason}."
     if all(plan.status is Status.READY for plan in found):
         yield "Everything that is wanted runs: offers are declined, or none is asked for."
     elif state.offers:
-        yield f"{_many(len(state.offers), 'offer')} from Mesos wait for an answer."
+        yield f"{counted(len(state.offers), 'offer')} from Mesos wait for an answer."
 
 
 def _refused(state: State) -> tuple[Refused, ...]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from framework.commands import show, show_groups
+from framework.words import counted
 
 Document = Mapping[str, Any]
 
@@ -130,7 +131,7 @@ def _wanted(look: Look) -> Text:
     waits = "; ".join(f"{kind} waits: {reason}" for kind, reason in look.status.get("waiting_for", {}).items())
     return _one_line(
         "wanted: ",
-        ("one worker on each agent" if wanted == "all" else show.counted(wanted, "worker"), "bold"),
+        ("one worker on each agent" if wanted == "all" else counted(wanted, "worker"), "bold"),
         show.plain(f"; {waits}" if waits else "", "yellow"),
     )
 
@@ -204,7 +205,7 @@ def _refusals(look: Look, now: float) -> _Section | None:
         [
             (
                 show.plain(name, "yellow"),
-                Text(f"{times}x on {show.counted(agents, 'agent')}"),
+                Text(f"{times}x on {counted(agents, 'agent')}"),
                 Text(show.ago(last["at"], now), style="dim"),
                 show.plain(f"{last['hostname']}: {last['reason']}"),
             )

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from framework.refusals import classified
+from framework.words import counted
 
 Document = Mapping[str, Any]
 
@@ -41,11 +42,6 @@ def size(amount: float) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} PiB"
-
-
-def counted(number: object, noun: str, several: str = "") -> str:
-    """3 workers; 1 worker; all workers."""
-    return f"{number} {noun}" if number == 1 else f"{number} {several or noun + 's'}"
 
 
 def moment(at: float) -> str:

@@ -8,7 +8,8 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from framework.commands.show import Document, counted, facts, listing, moment, plain, size
+from framework.commands.show import Document, facts, listing, moment, plain, size
+from framework.words import counted
 
 RESTARTS: Final = 20  # tasks that are named; of more, their number is
 

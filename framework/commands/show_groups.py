@@ -8,9 +8,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from framework.commands import show
-from framework.commands.show import Document, counted, listing, plain, worker_summary
+from framework.commands.show import Document, listing, plain, worker_summary
 from framework.commands.show_changes import moves, numbers, options, restarts
 from framework.model import DEFAULT_GROUP, group_named, group_of
+from framework.words import counted
 
 
 def groups(found: Sequence[Document]) -> RenderableType:

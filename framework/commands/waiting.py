@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from framework.commands import show
 from framework.commands.client import Client, Trouble
 from framework.model import ExitCode, group_named, group_of
+from framework.words import counted
 
 PAUSE: Final = 0.5  # seconds between two looks
 WIDE: Final = 2000  # columns, where no terminal is: a script wants whole lines
@@ -40,7 +41,7 @@ def workers(client: Client, count: int | str) -> Standing:
     found = client.get("v1", "workers").document
     if found["count"] != count:
         raise Trouble(
-            f"{show.counted(found['count'], 'worker')} are wanted by now, not {count}: somebody else made a change; "
+            f"{counted(found['count'], 'worker')} are wanted by now, not {count}: somebody else made a change; "
             "the wait ends",
             ExitCode.CONFLICT,
         )
@@ -58,7 +59,7 @@ def _workers(found: Any) -> Standing:
         if leaving[0]["step"] == "persisting" and leaving[0].get("message"):
             sentence += f": {leaving[0]['message']}"
     else:
-        sentence = f"{show.counted(found['ready'], 'worker')} ready"
+        sentence = f"{counted(found['ready'], 'worker')} ready"
     return Standing(found["missing"] + len(leaving), sentence, found)
 
 
