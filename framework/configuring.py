@@ -199,17 +199,20 @@ def as_document(state: State, own: Mapping[str, str]) -> dict[str, Any]:
 def change_document(before: State, after: Configured, state: State, *, dry_run: bool) -> dict[str, Any]:
     """What a change does or would do: ``before`` is what it was made from, ``state`` that or a later one."""
     old = before.history[-1].options if before.history else {}
-    names = sorted({*old, *after.options})
     return {
         "dry_run": dry_run,
         "number": scaling.number(state),
-        "changed": [
-            {"name": name, "before": old.get(name, ""), "after": after.options.get(name, "")}
-            for name in names
-            if old.get(name, "") != after.options.get(name, "")
-        ],
+        "changed": differences(old, after.options),
         "restarts": restarts(before, after.wanted(before)),
     }
+
+
+def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[str, str]]:
+    return [
+        {"name": name, "before": before.get(name, ""), "after": after.get(name, "")}
+        for name in sorted({*before, *after})
+        if before.get(name, "") != after.get(name, "")
+    ]
 
 
 def restarts(state: State, wanted: Wanted) -> list[str]:

@@ -24,13 +24,14 @@ MOST: Final = 50  # groups: each entry of the history has all of them
 class GroupChange:
     """What a call for a group does: ``scale`` is the change of its number, ``entry`` what is to be written (None where
     that much is wanted already), ``wanted`` what holds then, ``launching`` what its tasks are launched with, and
-    ``restarts`` the slots that run with something else.
+    ``restarts`` the slots that run with something else. ``before`` are the options that it had.
     """
 
     scale: scaling.Change
     entry: HistoryEntry | None
     wanted: Wanted
     launching: tuple[Configuration, ...]
+    before: Mapping[str, str]
     options: Mapping[str, str]
     restarts: Sequence[str]
 
@@ -76,7 +77,7 @@ def changed(
     entry = resized.entry
     if entry is None and entries != configuring.group_entries(state.history):
         entry = scaling.next_entry(then, now)
-    return _change(state, then, found, resized, entry, before.options if options is None else options)
+    return _change(state, then, found, resized, entry, before, before.options if options is None else options)
 
 
 def removed(values: Mapping[str, str], state: State, name: str, now: float) -> GroupChange | list[str]:
@@ -90,7 +91,7 @@ def removed(values: Mapping[str, str], state: State, name: str, now: float) -> G
         return found
     then = having(state, found.wanted(state), entries, now)
     scale = scaling.Change(before.count, 0, None, (), tuple(scaling.workers(state, group_named(name))))
-    return _change(state, then, found, scale, scaling.next_entry(then, now), before.options)
+    return _change(state, then, found, scale, scaling.next_entry(then, now), before, before.options)
 
 
 def having(state: State, wanted: Wanted, entries: tuple[GroupEntry, ...], now: float) -> State:
@@ -105,13 +106,12 @@ def _change(
     found: Configured,
     scale: scaling.Change,
     entry: HistoryEntry | None,
+    before: GroupEntry,
     options: Mapping[str, str],
 ) -> GroupChange:
-    restarts = configuring.restarts(state, then.wanted)
     stop = {record.slot for record in scale.stop}
-    return GroupChange(
-        scale, entry, then.wanted, found.launching, options, [slot for slot in restarts if slot not in stop]
-    )
+    restarts = [slot for slot in configuring.restarts(state, then.wanted) if slot not in stop]
+    return GroupChange(scale, entry, then.wanted, found.launching, before.options, options, restarts)
 
 
 def _mistakes(state: State, name: str, count: int | None, options: Mapping[str, str] | None) -> Iterator[str]:
@@ -161,5 +161,5 @@ def change_document(state: State, name: str, change: GroupChange, now: float, *,
     return (
         {"name": name, "options": dict(change.options)}
         | scaling.change_document(state, change.scale, now, dry_run=dry_run, group=group_named(name))
-        | {"restarts": list(change.restarts)}
+        | {"changed": configuring.differences(change.before, change.options), "restarts": list(change.restarts)}
     )

@@ -22,6 +22,7 @@ from framework.model import (
     Resource,
     Wanted,
 )
+from framework.words import counted
 
 # Events ---------------------------------------------------------------------------------------------------------------
 
@@ -71,8 +72,10 @@ class Updated:
     def __str__(self) -> str:
         report = self.report
         details = "; ".join(part for part in (report.message, report.reason) if part)
-        readiness = ", ready" if report.healthy else ""
-        return f"{report.task_id} is {report.state.value}{readiness}" + (f": {details}" if details else "")
+        if report.healthy:  # the executor's own word begins so
+            details = details if details.startswith("ready") else f"ready: {details}" if details else "ready"
+            return f"{report.task_id} is {report.state.value}, {details}"
+        return f"{report.task_id} is {report.state.value}" + (f": {details}" if details else "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -198,12 +201,14 @@ class KeepWanted:
 
     def __str__(self) -> str:
         entry = self.entry
-        counts = f"{entry.masters} masters, {_workers(entry)}, {entry.proxies} proxies"
+        counts = ", ".join(
+            (counted(entry.masters, "master"), _workers(entry), counted(entry.proxies, "proxy", "proxies"))
+        )
         return f"wanted from now on: configuration {entry.configuration}, {counts} (entry {entry.number})"
 
 
 def _workers(entry: HistoryEntry) -> str:
-    parts = ["a worker on each agent" if entry.workers is None else f"{entry.workers} workers"]
+    parts = ["a worker on each agent" if entry.workers is None else counted(entry.workers, "worker")]
     parts += [
         f"{'one on each agent' if group.count is None else group.count} in the group {group.name}"
         for group in entry.groups

@@ -4,21 +4,23 @@ not doing more. Pure; made of the last snapshot, the plans and the samples.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from framework import views
+from framework import grouping, views
 from framework.charts import Chart, chart
 from framework.config import Configuration
-from framework.model import CachingWorker, Kind, Record
+from framework.model import CachingWorker, Kind, Record, group_named
 from framework.planner import State, current_report, down_since, gate, launch_after, registered_workers
 from framework.plans import Plan, Status, Step
 from framework.refusals import Reason, classified
 from framework.series import SPAN, Sample
-from framework.state import in_order, is_asked_for
+from framework.state import answers_now, in_order, is_asked_for, is_wanted
+from framework.words import counted
 
 OPEN_STEPS: Final = 6  # of a plan that are shown in words
 WAITING: Final = 8  # slots without an agent that are shown by name
@@ -110,6 +112,18 @@ class AgentShown:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class GroupShown:
+    """A group of workers: how many are wanted (None: one on each agent) and how many of those answer; ``options`` are
+    the texts in which it differs from the default one.
+    """
+
+    name: str
+    count: int | None
+    ready: int
+    options: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PlanShown:
     name: str
     title: str
@@ -153,6 +167,7 @@ class Overview:
     tiers: tuple[Usage, ...]
     live_workers: int
     wanted_workers: int | None
+    groups: tuple[GroupShown, ...]  # none where the default one is the only one
     plans: tuple[PlanShown, ...]
     idle: str  # what it does when no plan has anything to do
     reasons: tuple[str, ...]
@@ -188,6 +203,7 @@ def overview(
         tiers=_together(live),
         live_workers=len(live),
         wanted_workers=_wanted_workers(state),
+        groups=_groups(state),
         plans=tuple(_plan(plan) for plan in found if plan.phases and any(phase.steps for phase in plan.phases)),
         idle="" if any(plan.status is not Status.READY for plan in found) else "Nothing is left to do.",
         reasons=tuple(_reasons(state, found, now)),
@@ -231,15 +247,11 @@ def verdict(state: State, trouble: str, found: Sequence[Plan]) -> Verdict:
         said = f"Being deployed: {done} of {len(steps['deploy'])} steps are done"
         return Verdict(Tone.BAD if is_stuck else Tone.BUSY, said, _told(deploying))
     count = len(registered_workers(state.cache))
-    return Verdict(Tone.GOOD, "All is well", f"Alluxio serves with {_many(count, 'worker')}.")
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return Verdict(Tone.GOOD, "All is well", f"Alluxio serves with {counted(count, 'worker')}.")
 
 
 def _counted(count: int, noun: str, rest: str) -> str:
-    return f"{_many(count, noun)} {rest if count == 1 else rest.replace('is ', 'are ', 1)}"
+    return f"{counted(count, noun)} {rest if count == 1 else rest.replace('is ', 'are ', 1)}"
 
 
 def _told(steps: Sequence[Step]) -> str:
@@ -354,6 +366,26 @@ def _wanted_workers(state: State) -> int | None:
     return None if None in counts else sum(count or 0 for count in counts)
 
 
+def _groups(state: State) -> tuple[GroupShown, ...]:
+    names = grouping.names(state)
+    if len(names) == 1:
+        return ()
+    ready = collections.Counter(
+        record.group
+        for record in state.records.values()
+        if record.kind is Kind.WORKER and is_wanted(state, record) and answers_now(state, record)
+    )
+    return tuple(
+        GroupShown(
+            name,
+            state.wanted.count(group_named(name)),
+            ready[group_named(name)],
+            entry.options if (entry := grouping.entry_of(state, name)) is not None else {},
+        )
+        for name in names
+    )
+
+
 # Why is it not doing more? --------------------------------------------------------------------------------------------
 
 
@@ -367,11 +399,11 @@ def _reasons(state: State, found: Sequence[Plan], now: float) -> Iterable[str]:
     for slot, failure in sorted(state.failures.items(), key=lambda item: -item[1].count)[:3]:
         if (left := launch_after(state, slot) - now) > 0:
             at = "soon" if left < 1 else f"in {left:.0f} s"
-            yield f"{slot} failed {_many(failure.count, 'time')} and is launched again {at}: {failure.reason}."
+            yield f"{slot} failed {counted(failure.count, 'time')} and is launched again {at}: {failure.reason}."
     if all(plan.status is Status.READY for plan in found):
         yield "Everything that is wanted runs: offers are declined, or none is asked for."
     elif state.offers:
-        yield f"{_many(len(state.offers), 'offer')} from Mesos wait for an answer."
+        yield f"{counted(len(state.offers), 'offer')} from Mesos wait for an answer."
 
 
 def _refused(state: State) -> tuple[Refused, ...]:

@@ -9,8 +9,8 @@ random.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar, assert_never
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar, assert_never
 
 from framework import volumes
 from framework.matching import answers
@@ -276,7 +276,6 @@ def _remembered(state: State, event: Decided) -> State:
     ended = {task for task in gone if task in state.reports and LIFE[state.reports[task].state] is Life.TERMINAL}
     launches = [effect for effect in event.effects if isinstance(effect, Launch)]
     launched = {record.slot for effect in launches for record in effect.records}
-    forgotten = any(isinstance(effect, Forget) for effect in event.effects)
     shown = {effect.offer.agent_id: event.at for effect in launches}
     state = _wanted_from_now_on(state, event)
     return dataclasses.replace(
@@ -292,11 +291,14 @@ def _remembered(state: State, event: Decided) -> State:
         failures=_without(state.failures, _no_longer_counted(state, event.effects)),
         shown={**shown, **state.shown} if shown else state.shown,
         orphans=volumes.orphans(state, kept.records, event.at),
-        # When a launched slot fails, it is a new wish; and an agent that a slot has given up may take another one.
-        revived_for=frozenset(
-            wish for wish in state.revived_for if wish.slot not in launched and not (forgotten and not wish.home)
-        ),
+        revived_for=_still_asked_for(state.revived_for, launched, event.effects),
     )
+
+
+def _still_asked_for(wishes: Iterable[Wish], launched: Container[str], effects: Iterable[Effect]) -> frozenset[Wish]:
+    """When a launched slot fails, it is a new wish; and an agent that a slot has given up may take another one."""
+    forgotten = any(isinstance(effect, Forget) for effect in effects)
+    return frozenset(wish for wish in wishes if wish.slot not in launched and (wish.home or not forgotten))
 
 
 def _wanted_from_now_on(state: State, event: Decided) -> State:
@@ -476,8 +478,9 @@ def _is_heard(state: State, task_id: str, heard_after: float) -> bool:
 
 def _kills(state: State, now: float) -> Iterator[Effect]:
     """A kill is repeated until the task has ended; one that never works ends the executor (C25)."""
-    belongs, outdated, left_out = homes(state, now), _outdated(state), _left_out(state)
-    returning, rolling = _returning(state, now), _rolling(state) if not outdated else frozenset[str]()
+    belongs, left_out = homes(state, now), _left_out(state)
+    outdated, returning = _outdated(state, belongs, now), _returning(state, now)
+    rolling = _rolling(state, belongs, returning, now) if not outdated else frozenset[str]()
     for task_id, report in state.reports.items():
         if LIFE[report.state] is not Life.ACTIVE:
             continue
@@ -610,25 +613,36 @@ def _left_out(state: State) -> str:
     return ""
 
 
-def _rolling(state: State) -> frozenset[str]:
+def _rolling(
+    state: State, belongs: Mapping[tuple[Kind, str], str], returning: frozenset[str], now: float
+) -> frozenset[str]:
     """The tasks to launch again because they run with another configuration: the masters one by one and the primary
     last, then the workers, as many at once as may be away, then the proxies one by one. What never served waits for
-    nothing; where what was launched with the new configuration does not come to serve, nothing more is begun.
+    nothing; where what is ended for it does not come to serve again, nothing more is begun. A worker or proxy that has
+    lost its agent is not waited for: it takes the new one when there is another agent.
     """
     ids = {group: state.wanted.configuration_of(group) for group in state.wanted.all_groups}
     if all(record.configuration == ids.get(record.group) for record in state.records.values()):
         return frozenset()  # as nearly always
-    wanted = [record for record in state.records.values() if is_wanted(state, record)]
+    wanted = [
+        record
+        for record in state.records.values()
+        if is_wanted(state, record) and not _has_lost_its_agent(state, record, belongs, now)
+    ]
     for kind in Kind:
         records = [record for record in wanted if record.kind is kind]
         outdated = [record for record in records if not is_current(state, record)]
         away = {record.task_id for record in records if not answers_now(state, record)}
         if not outdated:
-            if away and kind is Kind.MASTER:
+            if away:
                 return frozenset()
             continue
         begun = {record.task_id for record in outdated if record.task_id in state.kills}
-        gone_soon = away | {record.task_id for record in records if record.task_id in state.kills}
+        gone_soon = away | {
+            record.task_id
+            for record in records
+            if record.task_id in state.kills or record.task_id in returning or record.task_id in state.restarts
+        }
         if UPDATE in state.wanted.paused:
             return frozenset(begun)
         most = max(1, int(state.policy.unavailable * len(records))) if kind is Kind.WORKER else 1
@@ -642,20 +656,38 @@ def _rolling(state: State) -> frozenset[str]:
     return frozenset()
 
 
-def _outdated(state: State) -> str:
+# How Mesos speaks of a task that was killed, at once and when it is asked later.
+_ENDED: Final = frozenset({TaskState.KILLED, TaskState.GONE})
+
+
+def _has_lost_its_agent(state: State, record: Record, belongs: Mapping[tuple[Kind, str], str], now: float) -> bool:
+    """And was waited for as long as that is done; masters are always waited for. What was ended on an agent that is
+    there, and that no other has taken, has not: it may be the new configuration that keeps it from coming back.
+    """
+    down, report = down_since(state, record, now), current_report(state, record)
+    if record.kind is Kind.MASTER or down is None or is_sticky(state, record, down, now):
+        return False
+    is_taken = belongs.get((record.kind, record.hostname), record.slot) != record.slot
+    return is_taken or report is None or report.state not in _ENDED
+
+
+def _outdated(state: State, belongs: Mapping[tuple[Kind, str], str], now: float) -> str:
     """The task to relaunch because a master of the embedded journal has moved since it was told of them (C28); "" for
     none. One after the other, and none while anything else is amiss.
     """
     if state.wanted.journal is not Journal.EMBEDDED:
         return ""
     now_known = master_addresses(state)
+    if all(record.masters == now_known for record in state.records.values() if record.kind is not Kind.MASTER):
+        return ""  # as nearly always
+    there = [record for record in state.records.values() if not _has_lost_its_agent(state, record, belongs, now)]
     outdated = [
         record.task_id
-        for record in sorted(state.records.values(), key=lambda record: (record.kind, record.group, record.index))
+        for record in sorted(there, key=lambda record: (record.kind, record.group, record.index))
         if record.kind is not Kind.MASTER and record.masters != now_known and is_wanted(state, record)
     ]
     begun = next((task_id for task_id in outdated if task_id in state.kills), "")
-    if begun or not all(answers_now(state, record) for record in state.records.values()):
+    if begun or not all(answers_now(state, record) for record in there):
         return begun
     return next(iter(outdated), "")
 

@@ -11,7 +11,7 @@ import dataclasses
 import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from framework.model import LIFE, Failure, Kind, Life, Record, Report, group_of, kind_of, plural
+from framework.model import LIFE, Failure, Kind, Life, Record, Refusal, Report, group_of, kind_of, plural
 from framework.state import (
     DEPLOY,
     RECOVERY,
@@ -83,10 +83,19 @@ class _Known:
 
     homes: Mapping[tuple[Kind, str], str]
     gates: Mapping[Kind, str]
+    refused: Mapping[str, Refusal]  # the last refusal of an offer for each slot
 
     @classmethod
     def of(cls, state: State, now: float) -> _Known:
-        return cls(homes(state, now), {kind: gate(state, kind) for kind in Kind})
+        refused = {refusal.reason.partition(": ")[0]: refusal for refusal in state.refusals}
+        return cls(homes(state, now), {kind: gate(state, kind) for kind in Kind}, refused)
+
+    def why(self, slot: str, since: float) -> str:
+        """What was wrong with the last offer that was weighed for it since then; "" when none was."""
+        refusal = self.refused.get(slot)
+        if refusal is None or refusal.at < since:
+            return ""
+        return f" (agent {refusal.hostname} {refusal.reason.partition(': ')[2]})"
 
 
 def deployment(state: State, now: float) -> Plan:
@@ -155,13 +164,18 @@ def update(state: State, now: float) -> Plan:
             (record for record in state.records.values() if record.kind is kind and is_wanted(state, record)),
             key=in_order,
         )
-        if any(not is_current(state, record) for record in records):
+        if any(_takes_it_still(state, record, now) for record in records):
             phases.append(Phase(name, tuple(_updated(state, record, known, now) for record in records)))
     return Plan(UPDATE, tuple(phases), UPDATE in state.wanted.paused)
 
 
+def _takes_it_still(state: State, record: Record, now: float) -> bool:
+    """What does not run takes it whenever it is launched: that is recovery."""
+    return not is_current(state, record) and down_since(state, record, now) is None
+
+
 def _updated(state: State, record: Record, known: _Known, now: float) -> Step:
-    if not is_current(state, record):
+    if _takes_it_still(state, record, now):
         if record.task_id in state.kills:
             return Step(record.slot, Status.STARTING, "it is being ended")
         return Step(record.slot, Status.PENDING, "it runs with an earlier configuration until it is its turn")
@@ -227,9 +241,10 @@ def _waits_for(
         moves_at = down + state.policy.stickiness
         left = "" if is_sticky(state, record, down, moves_at) else f"for {max(0.0, moves_at - now):.0f} s more "
         after = f"; {_failed(failure)}" if failure is not None else ""
-        return known.gates[kind] or f"it waits {left}for an offer of its own agent {record.hostname}{after}"
+        waits = f"it waits {left}for an offer of its own agent {record.hostname}{after}{known.why(slot, down)}"
+        return known.gates[kind] or waits
     reason = known.gates[kind] or (join_gate(state, slot) if kind is Kind.MASTER else "")
-    return reason or "it waits for an agent that fits"
+    return reason or f"it waits for an agent that fits{known.why(slot, down or 0.0)}"
 
 
 def as_document(plan: Plan) -> dict[str, object]:

@@ -254,11 +254,7 @@ def _missing(state: State, group: str, now: float) -> tuple[int, str]:
 
 
 def _why(state: State, slot: str, now: float) -> str:
-    why = f"{slot}: {plans.reason(state, slot, now)}"
-    refusal = next((told for told in reversed(state.refusals) if told.reason.startswith(f"{slot}: ")), None)
-    if refusal is not None and slot not in state.records:
-        why += f" (agent {refusal.hostname} {refusal.reason.removeprefix(f'{slot}: ')})"
-    return why
+    return f"{slot}: {plans.reason(state, slot, now)}"
 
 
 def _would_wait(state: State, change: Change, group: str, now: float) -> tuple[int, str]:

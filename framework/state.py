@@ -392,21 +392,31 @@ def join_gate(state: State, slot: str) -> str:
             joining = next((record for record in others if not record.formatted), None)
             if joining is not None:
                 return f"{joining.slot} joins first"
-            ready = sum(answers_now(state, record) for record in formatted)
+            ready = [record for record in formatted if answers_now(state, record)]
             own = state.records.get(slot)
             members = len(formatted) + (own is not None and own.formatted)  # it is still counted where it was
-            if state.cache.primary is None or ready <= members // 2:
-                return f"{ready} of {members} members answer, and most of them must agree to a new one"
+            if state.cache.primary is None or len(ready) <= members // 2:
+                return f"{len(ready)} of {members} members answer, and most of them must agree to a new one"
+            # The quorum itself may count others: one that was wanted no more for a while has still to join again.
+            counted = {member.address for member in state.cache.members if not member.job}
+            agreeing = sum(not counted.isdisjoint(member_addresses(record)) for record in ready)
+            if counted and agreeing <= len(counted) // 2:
+                return f"{agreeing} of the quorum's {len(counted)} members answer, and most of them must agree"
             return ""
 
 
 def homes(state: State, now: float) -> dict[tuple[Kind, str], str]:
-    """The slot that each agent belongs to, by kind and hostname: the one that runs there or may run, else the one that
-    waits for it. The lowest index comes first, and of equal ones the default group's.
+    """The slot that each agent belongs to, by kind and hostname: the one that runs there, else the one that may run,
+    else the one that waits for it. The lowest index comes first, and of equal ones the default group's.
     """
     there: dict[tuple[Kind, str], str] = {}
     waiting: list[Record] = []
-    for record in sorted(state.records.values(), key=lambda record: (record.index, record.group)):
+
+    def order(record: Record) -> tuple[bool, int, str]:
+        report = current_report(state, record)
+        return report is None or LIFE[report.state] is not Life.ACTIVE, record.index, record.group
+
+    for record in sorted(state.records.values(), key=order):
         down = down_since(state, record, now)
         if down is None:
             there.setdefault((record.kind, record.hostname), record.slot)

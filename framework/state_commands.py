@@ -200,6 +200,7 @@ def _counts(kept: Kept) -> str:
 
 def lines(kept: Kept, title: str, leader: str | None) -> list[str]:
     """The state as a page of text."""
+    grouped = any(entry.groups for entry in kept.history)
     return [
         title,
         f"leader        {leader or ('no scheduler leads' if leader is None else 'an unknown address')}",
@@ -213,9 +214,13 @@ def lines(kept: Kept, title: str, leader: str | None) -> list[str]:
         ),
         "",
         *table(
-            ("WANTED", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS", "PROXIES", "CHANGED"),
+            (
+                *("WANTED", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS"),
+                *(["GROUPS"] if grouped else []),
+                *("PROXIES", "CHANGED"),
+            ),
             [
-                _entry_row(entry, before)
+                _entry_row(entry, before, grouped=grouped)
                 for before, entry in reversed(list(zip((None, *kept.history), kept.history, strict=False)))
             ],
             "nothing was wanted yet",
@@ -252,22 +257,40 @@ def _record_row(record: Record) -> tuple[str, ...]:
     )
 
 
-def _entry_row(entry: HistoryEntry, before: HistoryEntry | None) -> tuple[str, ...]:
+def _entry_row(entry: HistoryEntry, before: HistoryEntry | None, *, grouped: bool) -> tuple[str, ...]:
+    groups = ", ".join(f"{group.name} {_count(group.count)}" for group in entry.groups) or "-"
     return (
         str(entry.number),
         _time(entry.at),
         entry.configuration,
         str(entry.masters),
-        "all" if entry.workers is None else str(entry.workers),
+        _count(entry.workers),
+        *([groups] if grouped else []),
         str(entry.proxies),
-        "; ".join(_differences(before, entry)) or "-",
+        "; ".join(_differences(before or entry, entry)) or "-",
     )
 
 
-def _differences(before: HistoryEntry | None, entry: HistoryEntry) -> Iterable[str]:
-    old = before.options if before is not None else entry.options
-    for name in sorted({*old, *entry.options}):
-        was, now = old.get(name, "none"), entry.options.get(name, "none")
+def _count(workers: int | None) -> str:
+    return "all" if workers is None else str(workers)
+
+
+def _differences(before: HistoryEntry, entry: HistoryEntry) -> Iterable[str]:
+    yield from _changed(before.options, entry.options)
+    was, now = ({group.name: group.options for group in one.groups} for one in (before, entry))
+    for name in sorted({*was, *now}):
+        if name not in now:
+            yield f"group {name} is let go"
+        elif name not in was:
+            own = ", ".join(f"{option}: {text}" for option, text in sorted(now[name].items()))
+            yield f"group {name} is new" + (f" ({own})" if own else "")
+        else:
+            yield from (f"group {name}: {change}" for change in _changed(was[name], now[name]))
+
+
+def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable[str]:
+    for name in sorted({*old, *new}):
+        was, now = old.get(name, "none"), new.get(name, "none")
         if was != now:
             yield f"{name}: {was} -> {now}"
 

@@ -4,6 +4,7 @@ a real Mesos said.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=HISTORIES,
         help="how many histories the simulation plays (default: 2,000; 10,000 in CI)",
     )
+
+
+@pytest.fixture(autouse=True)
+def level() -> Iterator[None]:
+    """The log's level is the process's own, and the API sets it."""
+    before = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(before)
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ class Service:
         self.steps = 0
         self.left = 0
         self.leaving: list[dict[str, Any]] = []
+        self.groups: dict[str, dict[str, Any]] = {}  # beside the default one: count, options, and steps left
         self.options = {"worker-ram": "256MB"}
         self.history = [_entry(6, self.options)]
         self.outdated: list[str] = []  # slots that have still to take the configuration
@@ -81,7 +82,7 @@ class Service:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 outer._answer(self, json.loads(body) if body else None)
 
-            do_GET = do_PUT = do_POST = handle_any  # noqa: N815 - the names are http.server's
+            do_GET = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815 - the names are http.server's
 
             def log_message(self, format: str, *arguments: Any) -> None:
                 pass
@@ -127,6 +128,11 @@ class Service:
                 return 200, self._workers(), {"ETag": f'"{self.number}"'}
             case "PUT", "/v1/workers":
                 return self._scale(body, query.get("dry_run") == "true", expected)
+            case "GET", "/v1/worker-groups":
+                default = {"name": "default", "options": {}, "count": self.count, "ready": 3, "missing": 0, "why": ""}
+                return 200, {"groups": [default, *map(self._group_summary, self.groups)]}, none
+            case _ if path.startswith("/v1/worker-groups/"):
+                return self._group(method, path.rpartition("/")[2], body, query.get("dry_run") == "true", expected)
             case "GET", "/v1/tasks":
                 return 200, self.tasks, none
             case "GET", "/v1/tasks/worker-1":
@@ -179,7 +185,12 @@ class Service:
         return {
             "service": "alluxio",
             "configuration": "c1",
-            "wanted": {"masters": 1, "workers": self.count, "proxies": 0},
+            "wanted": {
+                "masters": 1,
+                "workers": self.count,
+                "proxies": 0,
+                "groups": {name: group["count"] for name, group in self.groups.items()},
+            },
             "waiting_for": {},
             "tasks": [
                 {"slot": "master-0", "phase": "ready", "task_id": "master-0.1", "hostname": "10.0.0.9"},
@@ -237,6 +248,85 @@ class Service:
             },
             {"ETag": f'"{self.number}"'},
         )
+
+    def _group(
+        self, method: str, name: str, body: Any, dry_run: bool, expected: str | None
+    ) -> tuple[int, Any, dict[str, str]]:
+        """All its workers answer but the last one, for so many looks as there are steps; or so long they leave."""
+        if expected is not None and expected != f'"{self.number}"':
+            return 412, "somebody changed it", {}
+        there = self.groups.get(name)
+        if method != "PUT" and there is None:
+            return 404, f"there is no group {name!r}; GET /v1/worker-groups lists those that there are", {}
+        if method != "GET":
+            return 200, self._group_changed(name, body or {"count": 0}, dry_run), {"ETag": f'"{self.number}"'}
+        assert there is not None
+        found = {
+            **self._group_summary(name),
+            "workers": [task(index, slot=f"worker-{name}-{index}") for index in range(there["count"])],
+            "leaving": there["leaving"],
+        }
+        if there["left"]:
+            there["left"] -= 1
+        else:
+            there["leaving"] = []
+            if there["gone"]:
+                del self.groups[name]
+        return 200, found, {"ETag": f'"{self.number}"'}
+
+    def _group_summary(self, name: str) -> dict[str, Any]:
+        there = self.groups[name]
+        starting = bool(there["left"] and not there["leaving"])
+        missing = starting + sum(slot.startswith(f"worker-{name}-") for slot in self.returning)
+        return {
+            "name": name,
+            "options": there["options"],
+            "count": there["count"],
+            "ready": there["count"] - missing,
+            "missing": missing,
+            "why": f"worker-{name}-{there['count'] - 1}: it waits for an agent that fits" if missing else "",
+        }
+
+    def _group_changed(self, name: str, body: dict[str, Any], dry_run: bool) -> dict[str, Any]:
+        there = self.groups.get(name, {"count": 0, "options": {}})
+        before, count = there["count"], body["count"]
+        options = body.get("options", there["options"])
+        changed = [
+            {"name": option, "before": there["options"].get(option, ""), "after": options.get(option, "")}
+            for option in sorted({*there["options"], *options})
+            if there["options"].get(option) != options.get(option)
+        ]
+        stop = [
+            {"slot": f"worker-{name}-{index}", "hostname": f"10.0.1.{index + 1}", "used_bytes": 32 * MIB}
+            for index in range(count, before)
+        ]
+        restarts = [f"worker-{name}-{index}" for index in range(min(count, before))] if changed else []
+        if not dry_run:
+            self.number += 1
+            leaving = [{**one, "step": "persisting", "message": "2 files are left"} for one in stop]
+            left = 0 if restarts else self.steps
+            self.groups[name] = {
+                "count": count,
+                "options": options,
+                "left": left,
+                "leaving": leaving,
+                "gone": not count,
+            }
+            self.outdated, self.left = list(restarts), self.steps if restarts else 0
+        return {
+            "name": name,
+            "options": options,
+            "dry_run": dry_run,
+            "before": before,
+            "count": count,
+            "start": [f"worker-{name}-{index}" for index in range(before, count)],
+            "stop": stop,
+            "missing": 0,
+            "why": "",
+            "number": self.number,
+            "changed": changed,
+            "restarts": restarts,
+        }
 
     def _configure(
         self, options: dict[str, str], dry_run: bool, expected: str | None

@@ -440,6 +440,7 @@ class Judge:
             if other.kind is record.kind
             and other.hostname == record.hostname
             and (other.index, other.group) < (record.index, record.group)
+            and LIFE[self._heard.get(other.task_id, TaskState.UNKNOWN)] is Life.ACTIVE
         ]
         surplus = not state.wanted.includes(record.group, record.index)
         if surplus and not rivals and record.kind is Kind.WORKER and record.deployed:
@@ -472,11 +473,30 @@ class Judge:
             # What is launched in this very decision was away before it.
             and other.task_id in self._heard
             and state.wanted.includes(other.group, other.index)
+            and not self._has_lost_its_agent(other)
         ]
         away = [other for other in others if other.task_id not in self._healthy or other.task_id in self._killed_at]
         portion = int(self._policy.unavailable * (len(others) + 1)) if record.kind is Kind.WORKER else 1
         told = f"{record.task_id} is killed while {[other.task_id for other in away]} are away"
         require(len(away) < max(1, portion), Promise.ONE_BY_ONE, told)
+
+    def _has_lost_its_agent(self, record: Record) -> bool:
+        """And was waited for as long as that is done."""
+        ended, marked = self._ended_at.get(record.slot), self._marked.get(record.task_id)
+        is_lost = self._heard.get(record.task_id) not in (TaskState.KILLED, TaskState.GONE) or self._is_taken(record)
+        if record.kind is Kind.MASTER or not is_lost:
+            return False
+        if ended is not None:
+            return self._mesos.now - ended >= self._policy.stickiness
+        patience = max(self._policy.unreachable_grace, self._policy.stickiness)
+        return marked is not None and self._mesos.now - marked >= patience
+
+    def _is_taken(self, record: Record) -> bool:
+        """Another of its kind is on its agent."""
+        return any(
+            other.kind is record.kind and other.hostname == record.hostname and other.slot != record.slot
+            for other in self.before.values()
+        )
 
     def _remove(self, effect: RemoveMember, state: State) -> None:
         wanted = [

@@ -73,11 +73,12 @@ class SimulatedAlluxio:
         if not job and self._leader() is not None:
             self.quorum = [task for task in self.quorum if address(task) != member]
 
-    def mend(self, lost: Collection[str]) -> None:
+    def mend(self, lost: Collection[str], there: Collection[str]) -> None:
         """An operator takes members out that died after they had been given up and forgotten, and had joined again
-        before anybody saw them: where only one other is left, nobody else can.
+        before anybody saw them: where only one other is left, nobody else can. Those at the addresses ``there`` come
+        back.
         """
-        self.quorum = [task for task in self.quorum if task.alive or task.id not in lost]
+        self.quorum = [task for task in self.quorum if task.alive or task.id not in lost or address(task) in there]
 
     def _leader(self) -> Task | None:
         """The primary: it stays as long as it lives and most of the quorum agree."""

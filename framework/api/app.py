@@ -181,10 +181,9 @@ def application(service: Service) -> Starlette:
     def list_of_plans(request: Request) -> Response:
         return json_response(b"[" + b",".join(content for _, content in plans_now().values()) + b"]")
 
-    changes = Changes(service.snapshot, service.change)
+    changes = Changes(service.snapshot, service.change, service.values, service.add)
     workers, resting = Workers(changes), Resting(changes)
-    configurations = Configurations(changes, service.values, service.add)
-    groups = Groups(changes, service.values, service.add)
+    configurations, groups = Configurations(changes), Groups(changes)
     tasks, clients = Tasks(service.snapshot), Clients(service.snapshot, service.current)
     metrics = Metrics(lambda worker_series: _facts(service, worker_series))
     description = openapi.document()

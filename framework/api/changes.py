@@ -5,7 +5,7 @@ writes down what it asks for, one call at a time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from framework import scaling
 from framework.api.problems import Refused
 from framework.api.turns import Turns
+from framework.config import Configuration
 from framework.messages import Event, Wished
 from framework.planner import State
 
@@ -27,19 +28,31 @@ def unchangeable(event: Event, is_done: Callable[[State], bool]) -> bool:
 
 
 class Changes:
-    """What is wanted changes here and nowhere else: only one scheduler leads, and in it changes take ``turns``."""
+    """What is wanted changes here and nowhere else: only one scheduler leads, and in it changes take ``turns``.
+    ``values`` are the options' texts that this scheduler was started with; ``add`` hears of configurations before
+    anything is launched with them.
+    """
 
-    def __init__(self, snapshot: Callable[[], State], post: Changing) -> None:
+    def __init__(
+        self,
+        snapshot: Callable[[], State],
+        post: Changing,
+        values: Mapping[str, str],
+        add: Callable[[Iterable[Configuration]], None],
+    ) -> None:
         self.snapshot = snapshot
         self.post = post
+        self.values = values
         self.turns = Turns()
+        self._add = add
 
-    def write(self, wish: Wished) -> State:
-        """The state in which it holds.
+    def write(self, wish: Wished, launching: Iterable[Configuration] = ()) -> State:
+        """The state in which it holds; ``launching`` is what tasks are launched with then.
 
         Raises:
             HTTPException: 503, it was not written in time.
         """
+        self._add(launching)
         if not self.post(wish, lambda state: scaling.number(state) >= wish.entry.number):
             raise HTTPException(
                 503,

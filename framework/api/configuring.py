@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, Response
 from framework import config, configuring, scaling
 from framework.api.changes import Changes, is_dry, json_object, parameters, require_version, tag, texts_or_nothing
 from framework.api.problems import Refused
-from framework.config import Configuration
 from framework.configuring import Configured
 from framework.messages import Wished
 from framework.planner import State
@@ -24,28 +23,20 @@ LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class Configurations:
-    """``values`` are the texts that this scheduler was started with; ``add`` hears of configurations before anything is
-    launched with them.
-    """
-
-    def __init__(
-        self, changes: Changes, values: Mapping[str, str], add: Callable[[Iterable[Configuration]], None]
-    ) -> None:
+    def __init__(self, changes: Changes) -> None:
         self._changes = changes
-        self._values = values
-        self._add = add
 
     def shown(self, request: Request) -> Response:
         parameters(request)
         state = self._changes.snapshot()
-        return JSONResponse(configuring.as_document(state, config.recorded(self._values)), headers=tag(state))
+        return JSONResponse(configuring.as_document(state, config.recorded(self._changes.values)), headers=tag(state))
 
     async def change(self, request: Request) -> Response:
         dry_run = is_dry(request)
         body = await json_object(request, ("options",), required=("options",))
         asked = texts_or_nothing(body["options"])
         return await self._changes.turns.take(
-            self._changed, request, lambda state: configuring.changed(self._values, state, asked), dry_run
+            self._changed, request, lambda state: configuring.changed(self._changes.values, state, asked), dry_run
         )
 
     async def roll_back(self, request: Request) -> Response:
@@ -55,7 +46,7 @@ class Configurations:
         if not isinstance(number, int) or isinstance(number, bool):
             raise Refused(422, [f"number: {number!a:.100} is not allowed; give the number of an entry of the history"])
         return await self._changes.turns.take(
-            self._changed, request, lambda state: configuring.back_to(self._values, state, number), dry_run
+            self._changed, request, lambda state: configuring.back_to(self._changes.values, state, number), dry_run
         )
 
     def _changed(self, request: Request, read: Callable[[State], Configured | list[str]], dry_run: bool) -> Response:
@@ -66,14 +57,8 @@ class Configurations:
             raise Refused(422, found)
         same = bool(before.history) and before.history[-1].options == found.options
         if not same and not dry_run:
-            self._add(found.launching)
-            state = self._changes.write(
-                Wished(
-                    found.entry(before, time.time()),
-                    found.wanted(before),
-                    configuring.policy(found.configuration),
-                )
-            )
+            entry, policy = found.entry(before, time.time()), configuring.policy(found.configuration)
+            state = self._changes.write(Wished(entry, found.wanted(before), policy), found.launching)
         return JSONResponse(configuring.change_document(before, found, state, dry_run=dry_run), headers=tag(state))
 
 

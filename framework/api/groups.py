@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,7 +13,6 @@ from framework import grouping
 from framework.api.changes import Changes, is_dry, json_object, parameters, require_version, tag, texts
 from framework.api.problems import Refused
 from framework.api.workers import asked
-from framework.config import Configuration
 from framework.grouping import GroupChange
 from framework.messages import Wished
 from framework.model import group_named
@@ -23,16 +22,8 @@ Read = Callable[[State, float], GroupChange | list[str]]
 
 
 class Groups:
-    """``values`` are the texts that this scheduler was started with; ``add`` hears of configurations before anything is
-    launched with them.
-    """
-
-    def __init__(
-        self, changes: Changes, values: Mapping[str, str], add: Callable[[Iterable[Configuration]], None]
-    ) -> None:
+    def __init__(self, changes: Changes) -> None:
         self._changes = changes
-        self._values = values
-        self._add = add
 
     def all(self, request: Request) -> Response:
         parameters(request)
@@ -53,7 +44,7 @@ class Groups:
         options = texts(body["options"]) if "options" in body else None
 
         def read(state: State, now: float) -> GroupChange | list[str]:
-            return grouping.changed(self._values, state, name, count, options, remove, now)
+            return grouping.changed(self._changes.values, state, name, count, options, remove, now)
 
         return await self._changes.turns.take(self._changed, request, name, read, dry_run)
 
@@ -63,7 +54,7 @@ class Groups:
             raise HTTPException(404, f"there is no group {name!a} that could be removed; GET /v1/worker-groups")
 
         def read(state: State, now: float) -> GroupChange | list[str]:
-            return grouping.removed(self._values, state, name, now)
+            return grouping.removed(self._changes.values, state, name, now)
 
         return await self._changes.turns.take(self._changed, request, name, read, dry_run)
 
@@ -74,7 +65,6 @@ class Groups:
         if isinstance(change, list):
             raise Refused(422, change)
         if change.entry is not None and not dry_run:
-            self._add(change.launching)
-            state = self._changes.write(Wished(change.entry, change.wanted))
+            state = self._changes.write(Wished(change.entry, change.wanted), change.launching)
         document = grouping.change_document(state, name, change, time.time(), dry_run=dry_run)
         return JSONResponse(document, headers=tag(state))

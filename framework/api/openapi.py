@@ -93,6 +93,7 @@ _CHANGE: Final[Mapping[str, Schema]] = {
     "why": _text(),
     "number": _count("the version that holds, as in ETag"),
 }
+_CHANGED: Final = _list(_object({"name": _text("an option"), "before": _text(), "after": _text()}))
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
     "Problem": _object(
@@ -183,6 +184,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "name": _text(),
             "options": _TEXTS,
             **_CHANGE,
+            "changed": _CHANGED,
             "restarts": _list(_text("a slot, in the order in which they are launched again")),
         }
     ),
@@ -280,7 +282,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         {
             "dry_run": {"type": "boolean"},
             "number": _count("the version that holds"),
-            "changed": _list(_object({"name": _text(), "before": _text(), "after": _text()})),
+            "changed": _CHANGED,
             "restarts": _list(_text("a slot, in the order in which they are launched again")),
         }
     ),

@@ -1,5 +1,5 @@
-"""The arguments of the commands that ask a running service. Only argparse is loaded here; what does the work is loaded
-when it is asked for, so that ``--help`` and the scheduler start without it.
+"""The arguments of the commands that ask a running service. Only argparse and names are loaded here; what does the work
+is loaded when it is asked for, so that ``--help`` and the scheduler start without it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
+
+from framework.model import DEFAULT_GROUP, is_group_name
 
 LINES: Final = 100
 MOST_LINES: Final = 1000  # the API gives no more
@@ -35,6 +37,7 @@ Commands = argparse._SubParsersAction  # argparse has no public name for it
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     _command(commands, "status", "show whether it is well, what runs and what is waited for")
     _command(commands, "workers", "show the workers: how many are wanted, what each caches, which leave")
+    _add_groups(commands)
     _add_plan(commands)
     tasks = _command(commands, "tasks", "show all tasks, or all that is known of one")
     tasks.add_argument("name", nargs="?", default="", metavar="NAME", help="such as worker-3 (all)")
@@ -136,10 +139,51 @@ def _add_config(commands: Commands[argparse.ArgumentParser]) -> None:
     rollback = _command(actions, "rollback", "go back to the options of an earlier version", below="config")
     rollback.add_argument("number", type=_version, metavar="NUMBER", help="a version of `config history`")
     for command in (change, unset, rollback):
-        command.add_argument("--dry-run", action="store_true", help="only say what would happen")
-        command.add_argument("--yes", "-y", action="store_true", help="ask no question")
-        command.add_argument("--wait", action="store_true", help="until all tasks that it concerns have it")
-        _add_timeout(command)
+        _add_question(command, "until all tasks that it concerns have it")
+
+
+def _add_groups(commands: Commands[argparse.ArgumentParser]) -> None:
+    groups = _command(commands, "groups", "show the groups of workers; or make, change and remove one")
+    actions = groups.add_subparsers(title="actions", metavar="ACTION")
+    shown = _command(actions, "show", "show one with its workers, and those that leave", below="groups")
+    change = _command(actions, "set", "ask for so many workers of a group; it is made if there is none", below="groups")
+    remove = _command(actions, "remove", "let a group go; nothing that is cached is lost", below="groups")
+    for command in (shown, change, remove):
+        command.add_argument("name", type=_group, metavar="NAME", help="such as ssd")
+    change.add_argument("count", type=_count, metavar="N|all", help="how many; all: one on each agent that fits")
+    change.add_argument(
+        "assignments",
+        nargs="*",
+        type=_assignment,
+        choices=_Offered(lambda: (f"{name}=" for name in _of_groups())),
+        metavar="OPTION=VALUE",
+        help="its own options, such as worker-ssd=200GB, in place of those that it had (they stay)",
+    )
+    change.add_argument("--no-options", action="store_true", help="it has no options of its own any more")
+    change.add_argument(
+        "--remove",
+        action="append",
+        type=_group_slot,
+        default=[],
+        metavar="SLOT",
+        help="this worker goes, such as worker-ssd-3; may be repeated (those that cache least)",
+    )
+    _add_question(change, "until so many answer with these options, and nobody leaves any more")
+    _add_question(remove, "until its last worker has left")
+
+
+def _add_question(command: argparse.ArgumentParser, waited: str) -> None:
+    """Of a change that may end tasks: it is shown first, and asked about."""
+    command.add_argument("--dry-run", action="store_true", help="only say what would happen")
+    command.add_argument("--yes", "-y", action="store_true", help="ask no question")
+    command.add_argument("--wait", action="store_true", help=waited)
+    _add_timeout(command)
+
+
+def _of_groups() -> tuple[str, ...]:
+    from framework import grouping
+
+    return grouping.OPTIONS
 
 
 def _changeable() -> list[str]:
@@ -224,6 +268,20 @@ def _count(text: str) -> int | str:
 def _slot(text: str) -> str:
     if not re.fullmatch(r"worker-\d{1,9}", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write a worker's slot, such as worker-3")
+    return text
+
+
+def _group_slot(text: str) -> str:
+    if not re.fullmatch(r"worker-([a-z][a-z0-9-]*-)?\d{1,9}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write a worker's slot, such as worker-ssd-3")
+    return text
+
+
+def _group(text: str) -> str:
+    if text != DEFAULT_GROUP and not is_group_name(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!a} is no name of a group; write lower-case letters, digits and dashes, such as ssd"
+        )
     return text
 
 

@@ -5,6 +5,7 @@ tasks is shown before it is done.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from rich.console import Console, RenderableType
 
-from framework.commands import show, show_changes, waiting
+from framework.commands import show, show_changes, show_groups, waiting
 from framework.commands.client import Answer, Client, Trouble
 from framework.commands.printing import answer
 from framework.commands.waiting import Standing
@@ -59,12 +60,11 @@ def _refuse_twice(names: list[str]) -> None:
 
 
 def _configured(client: Client, options: argparse.Namespace, asked: Mapping[str, str | None]) -> int:
+    body = {"options": asked}
     return _reconfigured(
         client,
         options,
-        lambda tag, dry_run: client.put(
-            "v1", "config", body={"options": asked}, tag=tag, dry_run=_true_or_false(dry_run)
-        ),
+        lambda tag, dry_run: client.put("v1", "config", body=body, tag=tag, dry_run=_true_or_false(dry_run)),
     )
 
 
@@ -79,8 +79,93 @@ def roll_back(client: Client, options: argparse.Namespace) -> int:
     )
 
 
-def _reconfigured(client: Client, options: argparse.Namespace, ask: Callable[[str, bool], Answer]) -> int:
-    """``ask`` takes the version that must still hold (empty: any), and whether it only asks what would happen."""
+# Takes the version that must still hold (empty: any), and whether it only asks what would happen.
+Ask = Callable[[str, bool], Answer]
+
+
+def _reconfigured(client: Client, options: argparse.Namespace, ask: Ask) -> int:
+    return _asked_about(
+        options,
+        ask,
+        _Change(
+            lambda would: bool(would["changed"]),
+            show_changes.preview,
+            lambda done: show_changes.reconfigured(done, waited=False),
+            lambda done: (
+                "plan",
+                lambda: waiting.update(client, done["number"], done["restarts"]),
+                lambda _: show_changes.reconfigured(done, waited=True),
+            ),
+        ),
+    )
+
+
+def set_group(client: Client, options: argparse.Namespace) -> int:
+    own = dict(options.assignments)
+    _refuse_twice([name for name, _ in options.assignments])
+    if own and options.no_options:
+        raise Trouble(
+            "--no-options does not go with OPTION=VALUE; give the options that it shall have, or --no-options",
+            ExitCode.CONFIGURATION,
+        )
+    body: dict[str, Any] = {"count": options.count} | ({"remove": options.remove} if options.remove else {})
+    if own or options.no_options:
+        body["options"] = own
+    return _asked_about(
+        options,
+        lambda tag, dry_run: client.put(
+            "v1", "worker-groups", options.name, body=body, tag=tag, dry_run=_true_or_false(dry_run)
+        ),
+        _Change(
+            show_groups.is_other,
+            show_groups.preview,
+            show_groups.made,
+            lambda done: (
+                "group",
+                lambda: waiting.group(client, options.name, done["count"], done["options"]),
+                show_groups.summary,
+            ),
+        ),
+    )
+
+
+def remove_group(client: Client, options: argparse.Namespace) -> int:
+    return _asked_about(
+        options,
+        lambda tag, dry_run: client.delete(
+            "v1", "worker-groups", options.name, tag=tag, dry_run=_true_or_false(dry_run)
+        ),
+        _Change(
+            lambda would: True,
+            show_groups.removal_preview,
+            lambda done: show_groups.removed(done, waited=False),
+            lambda done: (
+                "group",
+                lambda: waiting.group_gone(client, options.name),
+                lambda _: show_groups.removed(done, waited=True),
+            ),
+        ),
+    )
+
+
+# For --wait: under which name the answer has what there is at the end, how far it is, and the end's picture.
+Waited = tuple[str, Callable[[], Standing], Callable[[Any], RenderableType]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Change:
+    """What is made of the API's word on a change: whether it is one at all, what is shown before and after it, and how
+    it is waited for.
+    """
+
+    is_one: Callable[[Mapping[str, Any]], bool]
+    preview: Callable[[Mapping[str, Any]], RenderableType]
+    picture: Callable[[Mapping[str, Any]], RenderableType]
+    waited: Callable[[Mapping[str, Any]], Waited]
+
+
+def _asked_about(options: argparse.Namespace, ask: Ask, change: _Change) -> int:
+    """What would happen is shown, and asked about unless it is told not to; then that very thing is done."""
     asks = not (options.yes or options.dry_run)
     if asks and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Trouble(
@@ -90,26 +175,16 @@ def _reconfigured(client: Client, options: argparse.Namespace, ask: Callable[[st
         )
     would = ask("", True)
     if options.dry_run:
-        answer(options, would.document, lambda: show_changes.preview(would.document))
+        answer(options, would.document, lambda: change.preview(would.document))
         return ExitCode.DONE
     console = waiting.console()
     if asks or not options.json:
-        console.print(show_changes.preview(would.document))
-    if asks and would.document["changed"] and not _goes_on(console):
+        console.print(change.preview(would.document))
+    if asks and change.is_one(would.document) and not _goes_on(console):
         console.print("nothing was changed")
         return DECLINED
     done = ask(would.tag, False).document
-    return _followed(
-        options,
-        console,
-        done,
-        lambda: show_changes.reconfigured(done, waited=False),
-        (
-            "plan",
-            lambda: waiting.update(client, done["number"], done["restarts"]),
-            lambda _: show_changes.reconfigured(done, waited=True),
-        ),
-    )
+    return _followed(options, console, done, lambda: change.picture(done), change.waited(done))
 
 
 def _goes_on(console: Console) -> bool:
@@ -118,10 +193,6 @@ def _goes_on(console: Console) -> bool:
     except EOFError:
         console.print()
         return False
-
-
-# For --wait: under which name the answer has what there is at the end, how far it is, and the end's picture.
-Waited = tuple[str, Callable[[], Standing], Callable[[Any], RenderableType]]
 
 
 def _followed(

@@ -33,12 +33,19 @@ class Trouble(Exception):
     """What was asked for cannot be had; the message says why and what to do."""
 
     def __init__(
-        self, sentence: str, exit_code: ExitCode, *, passes: bool = False, sentences: Sequence[str] = ()
+        self,
+        sentence: str,
+        exit_code: ExitCode,
+        *,
+        passes: bool = False,
+        absent: bool = False,
+        sentences: Sequence[str] = (),
     ) -> None:
         super().__init__(sentence)
         self.sentences = tuple(sentences) or (sentence,)  # of several mistakes each
         self.exit_code = exit_code
         self.passes = passes  # asking again later may help: nobody leads yet, the network is away
+        self.absent = absent  # the API knows the question, and there is no such thing
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -181,6 +188,10 @@ class Client:
     def post(self, *path: str, body: Mapping[str, Any] | None = None, tag: str = "", **query: str | int) -> Answer:
         """``tag`` as for ``put``."""
         return self._document("POST", path, query, {"If-Match": tag} if tag else {}, body)
+
+    def delete(self, *path: str, tag: str = "", **query: str | int) -> Answer:
+        """``tag`` as for ``put``."""
+        return self._document("DELETE", path, query, {"If-Match": tag} if tag else {})
 
     def events(self, after: int | None = None) -> Iterator[dict[str, Any]]:
         """What happens, until the server ends it or Trouble comes; ``after`` is the number of the last known one."""
@@ -327,6 +338,8 @@ class Client:
                     "command, or the path of a proxy is missing or wrong in the address",
                     ExitCode.CONFIGURATION,
                 )
+            case 404 if detail:
+                return Trouble(detail, ExitCode.CONFIGURATION, absent=True)
             case 409:
                 return Trouble(
                     f"nothing was done (409): {detail or 'something else is going on; ask again when that is over'}",

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from framework.commands import changing, following, show, show_changes, top, waiting
+from framework.commands import changing, following, show, show_changes, show_groups, top, waiting
 from framework.commands.client import Client, Place, Trouble
 from framework.commands.printing import answer, line, write
 from framework.model import ExitCode
@@ -47,8 +47,31 @@ def _status(client: Client, options: argparse.Namespace) -> ExitCode:
 
 
 def _workers(client: Client, options: argparse.Namespace) -> ExitCode:
+    others = None if options.json else show_groups.others(_groups_known(client))
     found = client.get("v1", "workers").document
-    answer(options, found, lambda: show.workers(found))
+    answer(options, found, lambda: show_groups.default(found, others))
+    return ExitCode.DONE
+
+
+def _groups_known(client: Client) -> list[Any]:
+    """None of an older scheduler, which has no groups."""
+    try:
+        return list(client.get("v1", "worker-groups").document["groups"])
+    except Trouble as trouble:
+        if trouble.passes:
+            raise
+        return []
+
+
+def _groups(client: Client, options: argparse.Namespace) -> ExitCode:
+    found = client.get("v1", "worker-groups").document
+    answer(options, found, lambda: show_groups.groups(found["groups"]))
+    return ExitCode.DONE
+
+
+def _group(client: Client, options: argparse.Namespace) -> ExitCode:
+    found = client.get("v1", "worker-groups", options.name).document
+    answer(options, found, lambda: show_groups.group(found))
     return ExitCode.DONE
 
 
@@ -146,6 +169,8 @@ def _top(client: Client, options: argparse.Namespace) -> ExitCode:
 COMMANDS: Final[Mapping[str, Callable[[Client, argparse.Namespace], int]]] = {
     "status": _status,
     "workers": _workers,
+    "groups": _groups,
+    "groups show": _group,
     "plan": _plan,
     "tasks": _tasks,
     "offers": _offers,
@@ -161,6 +186,8 @@ COMMANDS: Final[Mapping[str, Callable[[Client, argparse.Namespace], int]]] = {
     "config set": changing.set_options,
     "config unset": changing.unset_options,
     "config rollback": changing.roll_back,
+    "groups set": changing.set_group,
+    "groups remove": changing.remove_group,
     "plan pause": lambda client, options: changing.rest(client, options, "pause"),
     "plan resume": lambda client, options: changing.rest(client, options, "resume"),
     "log-level": changing.log_level,

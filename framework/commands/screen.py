@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from framework.commands import show
+from framework.commands import show, show_groups
+from framework.words import counted
 
 Document = Mapping[str, Any]
 
-FIXED: Final = 4  # lines: service, cache, workers, and the keys at the bottom
 NARROWEST, LOWEST = 40, 12
 
 
@@ -33,12 +33,13 @@ class Look:
     plans: Sequence[Document] | None = None
     offers: Document | None = None
     events: Sequence[Document] | None = None
+    groups: Sequence[Document] | None = None
     trouble: str = ""
 
     def documents(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("health", "status", "workers", "plans", "offers", "events")} | (
-            {"trouble": self.trouble} if self.trouble else {}
-        )
+        return {
+            name: getattr(self, name) for name in ("health", "status", "workers", "plans", "offers", "events", "groups")
+        } | ({"trouble": self.trouble} if self.trouble else {})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,9 +74,12 @@ def picture(look: Look, width: int, height: int, now: float) -> RenderableType:
     if width < NARROWEST or height < LOWEST:
         return Text(f"{width}x{height} is too small; {NARROWEST}x{LOWEST} is the least")
     sections = [section for section in (_tasks(look), _plans(look), _refusals(look, now), _events(look)) if section]
-    free = height - FIXED
+    others = show_groups.others(look.groups or ())
+    fixed: list[RenderableType] = [_head(look, width, now), _cache(look), _wanted(look)]
+    fixed += [_one_line(others)] if others is not None else []
+    free = height - len(fixed) - 1  # the keys at the bottom
     rooms = shares([(len(section.rows), section.least) for section in sections], free - len(sections))
-    lines: list[RenderableType] = [_head(look, width, now), _cache(look), _wanted(look)]
+    lines = fixed
     for section, room in zip(sections, rooms, strict=True):
         lines += section.lines(room)
     lines.append(_foot(look, now))
@@ -127,7 +131,7 @@ def _wanted(look: Look) -> Text:
     waits = "; ".join(f"{kind} waits: {reason}" for kind, reason in look.status.get("waiting_for", {}).items())
     return _one_line(
         "wanted: ",
-        ("one worker on each agent" if wanted == "all" else show.counted(wanted, "worker"), "bold"),
+        ("one worker on each agent" if wanted == "all" else counted(wanted, "worker"), "bold"),
         show.plain(f"; {waits}" if waits else "", "yellow"),
     )
 
@@ -135,7 +139,7 @@ def _wanted(look: Look) -> Text:
 def _tasks(look: Look) -> _Section | None:
     if look.status is None:
         return None
-    leaving = {one["slot"]: one for one in (look.workers or {}).get("leaving", ())}
+    leaving = _leaving(look)
     ordered = sorted(look.status["tasks"], key=lambda task: _well(task) and task["slot"] not in leaving)
     bad = sum(not _well(task) for task in ordered)
     return _Section(
@@ -144,6 +148,16 @@ def _tasks(look: Look) -> _Section | None:
         5,
         "and {} more",
     )
+
+
+def _leaving(look: Look) -> dict[str, Document]:
+    """By slot. Of the default group it is known how far each is; of the others the plan tells."""
+    planned = [phase for plan in look.plans or () if plan["name"] == "decommission" for phase in plan["phases"]]
+    found: dict[str, Document] = {}
+    for phase in planned:
+        said = next((step.get("message", "") for step in phase["steps"] if step["status"] != "ready"), "")
+        found[phase["name"]] = {"step": "leaving", "message": said}
+    return found | {one["slot"]: one for one in (look.workers or {}).get("leaving", ())}
 
 
 def _well(task: Document) -> bool:
@@ -191,7 +205,7 @@ def _refusals(look: Look, now: float) -> _Section | None:
         [
             (
                 show.plain(name, "yellow"),
-                Text(f"{times}x on {show.counted(agents, 'agent')}"),
+                Text(f"{times}x on {counted(agents, 'agent')}"),
                 Text(show.ago(last["at"], now), style="dim"),
                 show.plain(f"{last['hostname']}: {last['reason']}"),
             )

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from framework.refusals import classified
+from framework.words import counted
 
 Document = Mapping[str, Any]
 
@@ -41,11 +42,6 @@ def size(amount: float) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} PiB"
-
-
-def counted(number: object, noun: str, several: str = "") -> str:
-    """3 workers; 1 worker; all workers."""
-    return f"{number} {noun}" if number == 1 else f"{number} {several or noun + 's'}"
 
 
 def moment(at: float) -> str:
@@ -141,10 +137,7 @@ def cache_line(alluxio: Document) -> RenderableType:
 
 def status(health: Document, found: Document) -> RenderableType:
     wanted, waits, tasks = found["wanted"], found.get("waiting_for", {}), found["tasks"]
-    numbers = ", ".join(
-        counted(wanted[name], one, name)
-        for name, one in (("masters", "master"), ("workers", "worker"), ("proxies", "proxy"))
-    )
+    numbers = ", ".join(_numbers(wanted))
     quiet = [task for task in tasks if task["phase"] in GOOD] if len(tasks) > LISTED else []
     parts = [
         facts(
@@ -162,6 +155,15 @@ def status(health: Document, found: Document) -> RenderableType:
     if quiet:
         parts.append(Text(f"{len(quiet)} of {len(tasks)} tasks are well and not listed; `tasks` lists all"))
     return Group(*parts)
+
+
+def _numbers(wanted: Document) -> Iterable[str]:
+    """With groups, each group's workers; the number of all workers is nobody's wish."""
+    groups = wanted.get("groups")
+    yield counted(wanted["masters"], "master")
+    yield counted(wanted["workers"], "worker") + (" in default" if groups else "")
+    yield from (f"{counted(count, 'worker')} in {name}" for name, count in sorted((groups or {}).items()))
+    yield counted(wanted["proxies"], "proxy", "proxies")
 
 
 def tasks(found: Sequence[Document]) -> RenderableType:
@@ -216,12 +218,12 @@ def task(found: Document) -> RenderableType:
     return facts(rows)
 
 
-def workers(found: Document) -> RenderableType:
-    lines = [worker_summary(found)]
+def workers(found: Document, head: Sequence[RenderableType] = ()) -> RenderableType:
+    """``head`` is what is said first; else how many are wanted, and how many there are."""
+    parts: list[RenderableType] = list(head or [worker_summary(found)])
     if found.get("missing"):
-        lines.append(Text.assemble(("missing because ", "yellow"), plain(found.get("why") or "nobody knows")))
-    parts: list[RenderableType] = [
-        *lines,
+        parts.append(Text.assemble(("missing because ", "yellow"), plain(found.get("why") or "nobody knows")))
+    parts += [
         Text(""),
         listing(
             ("WORKER", "PHASE", "AGENT", "CACHE", "USED", "SAYS"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from framework.commands.show import Document, counted, facts, listing, moment, plain, size
+from framework.commands.show import Document, facts, listing, moment, plain, size
+from framework.words import counted
 
 RESTARTS: Final = 20  # tasks that are named; of more, their number is
 
@@ -24,8 +25,9 @@ def config(found: Document) -> RenderableType:
 
 def history(found: Sequence[Document]) -> RenderableType:
     """The newest first."""
+    grouped = any(entry.get("groups") for entry in found)
     return listing(
-        ("VERSION", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS", "PROXIES"),
+        ("VERSION", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS", *(["GROUPS"] if grouped else []), "PROXIES"),
         (
             (
                 entry["number"],
@@ -33,6 +35,7 @@ def history(found: Sequence[Document]) -> RenderableType:
                 entry["configuration"],
                 entry["masters"],
                 entry["workers"],
+                *([_counts(entry.get("groups", {}))] if grouped else []),
                 entry["proxies"],
             )
             for entry in sorted(found, key=lambda entry: -entry["number"])
@@ -41,13 +44,24 @@ def history(found: Sequence[Document]) -> RenderableType:
     )
 
 
+def _counts(groups: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(groups.items())) or "-"
+
+
 def workers(found: Document) -> RenderableType:
     """What a call for another number of workers does, or would do."""
-    would = found["dry_run"]
-    start, stop = found.get("start", ()), found.get("stop", ())
+    return Group(plain(("it would be " if found["dry_run"] else "") + numbers(found), "bold"), *moves(found))
+
+
+def numbers(found: Document) -> str:
     before, count = found["before"], found["count"]
-    head = f"{before} -> {counted(count, 'worker')}" if before != count else f"{counted(count, 'worker')}, as before"
-    lines = [plain(("it would be " if would else "") + head, "bold")]
+    return f"{before} -> {counted(count, 'worker')}" if before != count else f"{counted(count, 'worker')}, as before"
+
+
+def moves(found: Document) -> Iterable[Text]:
+    """Who starts and who leaves."""
+    would, start, stop = found["dry_run"], found.get("start", ()), found.get("stop", ())
+    lines = []
     if start:
         lines.append(plain(f"{'would start' if would else 'start'}: {_some(start)}", "green"))
     if stop:
@@ -59,23 +73,25 @@ def workers(found: Document) -> RenderableType:
         lines.append(Text("no worker starts or leaves"))
     if found.get("missing"):
         lines.append(plain(f"{found['missing']} missing: {found.get('why') or 'they were just asked for'}", "yellow"))
-    return Group(*lines)
+    return lines
 
 
 def preview(found: Document) -> RenderableType:
     """What a change of the configuration would do."""
-    changed, restarts = found["changed"], found["restarts"]
+    changed = found["changed"]
     if not changed:
         return Text(f"no option would change: version {found['number']} says the same")
-    lines = [Text("would change:", style="bold")]
-    lines += [
-        plain(f"  {one['name']}: {one['before'] or '(nothing)'} -> {one['after'] or '(nothing)'}") for one in changed
-    ]
-    if restarts:
-        lines.append(plain(f"would be launched again, in this order: {_some(restarts, RESTARTS)}", "yellow"))
-    else:
-        lines.append(Text("no task would be launched again"))
-    return Group(*lines)
+    return Group(Text("would change:", style="bold"), *options(changed, "(nothing)"), restarts(found["restarts"]))
+
+
+def options(changed: Sequence[Document], nothing: str) -> Iterable[Text]:
+    return (plain(f"  {one['name']}: {one['before'] or nothing} -> {one['after'] or nothing}") for one in changed)
+
+
+def restarts(slots: Sequence[str]) -> Text:
+    if slots:
+        return plain(f"would be launched again, in this order: {_some(slots, RESTARTS)}", "yellow")
+    return Text("no task would be launched again")
 
 
 def reconfigured(found: Document, *, waited: bool) -> Text:

@@ -39,6 +39,7 @@ def look(client: Client, before: Look | None = None) -> Look:
     for name, ask in (
         ("status", lambda: client.get("v1", "status").document),
         ("workers", lambda: client.get("v1", "workers").document),
+        ("groups", lambda: client.get("v1", "worker-groups").document["groups"]),
         ("plans", lambda: client.get("v1", "plans").document),
         ("offers", lambda: client.get("v1", "offers").document),
         ("events", lambda: _events(client, before)),

@@ -1,5 +1,5 @@
-"""Waiting until a change is so, with a bar that shows how far it is: for `scale --wait`, `config set --wait` and
-`plan --wait`.
+"""Waiting until a change is so, with a bar that shows how far it is: for `scale --wait`, `config set --wait`,
+`groups set --wait` and `plan --wait`.
 
 What passes by itself (another scheduler takes the lead, the network is away) is shown and waited out.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from rich.console import Console
@@ -16,10 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from framework.commands import show
 from framework.commands.client import Client, Trouble
-from framework.model import ExitCode
+from framework.model import ExitCode, group_named, group_of
+from framework.words import counted
 
 PAUSE: Final = 0.5  # seconds between two looks
 WIDE: Final = 2000  # columns, where no terminal is: a script wants whole lines
+PAUSED: Final = "the plan update is paused; `alluxio-mesos plan resume update` lets it go on"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,10 +41,14 @@ def workers(client: Client, count: int | str) -> Standing:
     found = client.get("v1", "workers").document
     if found["count"] != count:
         raise Trouble(
-            f"{show.counted(found['count'], 'worker')} are wanted by now, not {count}: somebody else made a change; "
+            f"{counted(found['count'], 'worker')} are wanted by now, not {count}: somebody else made a change; "
             "the wait ends",
             ExitCode.CONFLICT,
         )
+    return _workers(found)
+
+
+def _workers(found: Any) -> Standing:
     leaving = found["leaving"]
     if found["missing"]:
         sentence = f"{found['missing']} missing" + (f", {found['why']}" if found["why"] else "")
@@ -53,8 +59,61 @@ def workers(client: Client, count: int | str) -> Standing:
         if leaving[0]["step"] == "persisting" and leaving[0].get("message"):
             sentence += f": {leaving[0]['message']}"
     else:
-        sentence = f"{show.counted(found['ready'], 'worker')} ready"
+        sentence = f"{counted(found['ready'], 'worker')} ready"
     return Standing(found["missing"] + len(leaving), sentence, found)
+
+
+def group(client: Client, name: str, count: int | str, options: Mapping[str, str]) -> Standing:
+    """Of a group's workers: those that do not answer, that leave, or that run with other options.
+
+    Raises:
+        Trouble: CONFLICT, when another number or other options are wanted by now.
+    """
+    # The plan first: what is launched again between the two questions does not answer then, and is missing.
+    update = {plan["name"]: plan for plan in client.get("v1", "plans").document}["update"]
+    found = _group(client, name)
+    if found is None or (found["count"], found["options"]) != (count, options):
+        raise Trouble(
+            f"group {name} is wanted otherwise by now: somebody else made a change; the wait ends", ExitCode.CONFLICT
+        )
+    standing, outdated = _workers(found), _outdated(update, name)
+    if not outdated:
+        return standing
+    left = len(found["leaving"]) + max(found["missing"], len(outdated))  # one that is ended for it is both
+    return Standing(left, PAUSED if update.get("paused") else outdated[0], found)
+
+
+def _outdated(update: Any, name: str) -> list[str]:
+    """A sentence on each of the group's tasks that has still to take its options."""
+    return [
+        f"{step['name']}: {step.get('message') or 'it has still to take its options'}"
+        for phase in update.get("phases", ())
+        for step in phase["steps"]
+        if step["status"] != "ready" and group_of(step["name"]) == group_named(name)
+    ]
+
+
+def group_gone(client: Client, name: str) -> Standing:
+    """
+    Raises:
+        Trouble: CONFLICT, when the group is wanted again.
+    """
+    found = _group(client, name)
+    if found is None:
+        return Standing(0, f"no worker of group {name} is left", None)
+    if found["count"] != 0:
+        raise Trouble(f"group {name} is wanted again: somebody else made a change; the wait ends", ExitCode.CONFLICT)
+    return _workers(found)
+
+
+def _group(client: Client, name: str) -> Any:
+    """None where it is neither wanted nor has a worker left."""
+    try:
+        return client.get("v1", "worker-groups", name).document
+    except Trouble as trouble:
+        if not trouble.absent:
+            raise
+        return None
 
 
 def plans(client: Client, name: str) -> Standing:
@@ -88,7 +147,7 @@ def update(client: Client, number: int, slots: Collection[str]) -> Standing:
             if step["status"] != "ready" and (name == "update" or step["name"] in slots):
                 left.setdefault(step["name"], step.get("message") or f"it is {step['status']}")
     if left and found["update"].get("paused"):
-        sentence = "the plan update is paused; `alluxio-mesos plan resume update` lets it go on"
+        sentence = PAUSED
     else:
         sentence = next((f"{slot}: {reason}" for slot, reason in left.items()), "no task has still to take it")
     return Standing(len(left), sentence, found["update"])

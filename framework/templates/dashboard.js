@@ -65,6 +65,7 @@
     }
     const verdict = at("verdict");
     at("service").textContent = verdict.dataset.service;
+    at("scale-title").textContent = "grouped" in verdict.dataset ? "Scale the workers of the default group" : "Scale the workers";
     const told = at("verdict-title").textContent.trim();
     const mark = { good: "✓", busy: "◐", bad: "▲" }[verdict.dataset.tone] || "";
     document.title = `${mark} ${verdict.dataset.service} – ${told}`;

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -111,6 +113,27 @@ def test_workers_are_scaled_with_clicks_after_a_preview(look: Browser, scene: Sc
     look.shows("#cache", "1 of 1 wanted workers serve")
 
 
+def test_with_other_groups_it_says_which_one_is_scaled(look: Browser, scene: Scene) -> None:
+    open_page(look, scene.api)
+    look.shows("#scale-title", "Scale the workers")
+    assert "group" not in look.text("#scale-title") + look.text("#cache")
+    change_group(scene.api, "PUT", json={"count": 2, "options": {"worker-ssd": "2GB"}})
+    look.shows("#scale-title", "Scale the workers of the default group")
+    look.shows("#cache", "default 3 of 3 ready\nssd 0 of 2 ready\nworker-ssd 2GB")
+    assert "3 of 5 wanted workers serve" in look.text("#cache")
+    look.get("#more").click()
+    look.get("#preview").click()
+    look.shows("#scale-answer", "From 3 to 4.")
+    change_group(scene.api, "DELETE")
+    eventually(lambda: look.text("#scale-title") == "Scale the workers", "there is one group alone")
+    assert "Groups" not in look.text("#cache")
+
+
+def change_group(api: Api, method: str, **more: Any) -> None:
+    assert api.ask(method, "/v1/worker-groups/ssd", **more).status_code == 200
+    api.chronicle.add(time.time(), "scale", "the group ssd was changed")
+
+
 def test_what_would_wait_is_told_before(look: Browser, scene: Scene) -> None:
     scene.api.state = cluster(4, agents=3)
     open_page(look, scene.api)
@@ -178,9 +201,11 @@ def test_a_scheduler_that_is_gone_is_no_calm_sea(chromium: Browser, tmp_path: Pa
 def test_everybody_can_use_it(look: Browser, scene: Scene, width: int, dark: bool) -> None:
     fill(scene.api.series)
     scene.happens(cluster(6, agents=4, down=(1,)), "launch", "launching worker-0.1 on agent agent-1")
+    change_group(scene.api, "PUT", json={"count": "all", "options": {"worker-ssd": "2GB"}})
     look.looks(width, 900, dark)
     open_page(look, scene.api)
     look.shows("#events", "launching")
+    look.shows("#cache", "one wanted on each agent")
     look.shows("#scale", "Preview")
     look.get("#preview").click()
     look.shows("#scale-answer", "Nothing would change.")

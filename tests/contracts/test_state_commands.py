@@ -13,7 +13,7 @@ import pytest
 from framework import wire
 from framework.cli import main
 from framework.memory import Kept
-from framework.model import ExitCode, HistoryEntry, Kind, Record, Volume
+from framework.model import ExitCode, GroupEntry, HistoryEntry, Kind, Record, Volume
 from framework.state_commands import lines
 from framework.store import StoreError
 from framework.zookeeper import Session, ZooKeeperStore, connect
@@ -72,6 +72,26 @@ def test_the_page() -> None:
         "WANTED  SINCE                 CONFIGURATION  MASTERS  WORKERS  PROXIES  CHANGED",
         "2       1970-01-02 00:00:00Z  decade         1        3        2        proxies: none -> 2; workers: all -> 3",
         "1       1970-01-01 00:00:00Z  c0ffee         1        all      0        -",
+    ]
+
+
+def test_groups_are_told_in_words() -> None:
+    groups = (
+        (GroupEntry("ssd", 2, {"worker-ssd": "10GB"}),),
+        (GroupEntry("hdd", None), GroupEntry("ssd", 3, {"worker-ram": "2GB"})),
+        (GroupEntry("hdd", None),),
+    )
+    entries = [
+        dataclasses.replace(FIRST, number=2 + place, configuration="c1", groups=of) for place, of in enumerate(groups)
+    ]
+    page = lines(Kept(history=(dataclasses.replace(FIRST, configuration="c0"), *entries)), "x", None)
+    assert " ".join(page[-5].split()) == "WANTED SINCE CONFIGURATION MASTERS WORKERS GROUPS PROXIES CHANGED"
+    assert [" ".join(line.split()[:1] + line.split()[4:]) for line in page[-4:]] == [
+        "4 1 all hdd all 0 group ssd is let go",
+        "3 1 all hdd all, ssd 3 0 group hdd is new; group ssd: worker-ram: none -> 2GB; "
+        "group ssd: worker-ssd: 10GB -> none",
+        "2 1 all ssd 2 0 group ssd is new (worker-ssd: 10GB)",
+        "1 1 all - 0 -",
     ]
 
 

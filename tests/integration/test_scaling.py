@@ -302,3 +302,39 @@ def test_a_worker_that_is_restarted_comes_back_where_it_was_with_all_that_it_cac
         status = files.status(path)
         assert (status.in_memory_percent, status.persistence) == (100, "NOT_PERSISTED")
         assert files.read(path) == written
+
+
+def test_a_group_has_workers_of_its_own_size_where_it_may_and_loses_nothing_when_it_goes(cluster: LocalCluster) -> None:
+    before, groups = three_answer(cluster), f"{cluster.endpoints['api']}/v1/worker-groups"
+    requests.put(f"{groups}/default", json={"count": 2, "remove": ["worker-2"]}, timeout=30).raise_for_status()
+    wait_until(cluster.task_ids, lambda ids: "worker-2" not in ids, "worker-2 to have left", SLOW)
+    options = {"worker-ram": "64MB", "worker-placement": f"hostname:IS:{before['worker-2']['hostname']}"}
+    made = requests.put(f"{groups}/small", json={"count": 1, "options": options}, timeout=30)
+    assert (made.status_code, made.json()["start"]) == (200, ["worker-small-0"]), made.text
+
+    def registered(group: Json) -> bool:
+        return [task.get("capacity_bytes") for task in group["workers"]] == [64 * MIB] and group["ready"] == 1
+
+    small = wait_until(lambda: cluster.ask("/v1/worker-groups/small"), registered, "a small worker", SLOW)
+    [task] = small["workers"]
+    assert (task["slot"], task["hostname"]) == ("worker-small-0", before["worker-2"]["hostname"])
+    path, written = "/kept/group", content(-2)
+    with cluster.files() as files:
+        files.write(path, written, write_type=WriteType.MUST_CACHE, worker=address(task))
+    assert list(cluster.cached_at(path).values()) == [(address(task),)]
+
+    requests.delete(f"{groups}/small", timeout=30).raise_for_status()
+    wait_until(
+        lambda: [group["name"] for group in cluster.ask("/v1/worker-groups")["groups"]],
+        lambda names: names == ["default"],
+        "the group to have left",
+        SLOW,
+    )
+    assert {"worker-0", "worker-1"} <= set(cluster.task_ids())
+    with cluster.files() as files:
+        assert files.read(path) == written
+    scale(cluster, 3)
+    again = three_answer(cluster)
+    assert {slot: again[slot]["task_id"] for slot in ("worker-0", "worker-1")} == {
+        slot: before[slot]["task_id"] for slot in ("worker-0", "worker-1")
+    }

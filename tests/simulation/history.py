@@ -472,8 +472,9 @@ def _calm(world: World) -> None:
             mesos.join(agent)
         if agent.maintenance:
             mesos.maintain(agent, on=False)
-    recorded = {record.task_id for record in world.kept().records.values()}
-    world.alluxio.mend(world.judge.given_up - recorded)
+    records = world.kept().records.values()
+    there = {f"{record.hostname}:{record.ports['journal']}" for record in records if "journal" in record.ports}
+    world.alluxio.mend(world.judge.given_up - {record.task_id for record in records}, there)
     if not world.guarded_by_lead:
         world.die("an overtaken scheduler may have written what the leader has not seen")
     if world.scheduler is not None:
@@ -518,7 +519,8 @@ def _lacking(world: World) -> str:
             return f"{task.id} has no record and is still to be killed"
         if not want.includes(task.record.group, task.record.index):
             return f"{task.id} is still to be killed"
-        if task.record.configuration != want.configuration_of(task.record.group):
+        is_old = task.record.configuration != want.configuration_of(task.record.group)
+        if is_old and not (task.kind is not Kind.MASTER and _is_held_up(world, alive)):
             return f"{task.id} runs with {task.record.configuration}"
         if task.id in world.decommissioned:
             return f"{task.id} is still to be taken in again"
@@ -542,6 +544,21 @@ def _lacking_workers(world: World, alive: Sequence[Task]) -> str:
     return ""
 
 
+def _is_held_up(world: World, alive: Sequence[Task]) -> bool:
+    """More workers are wanted than there are agents for, and one of those that have none was ended: nobody can tell
+    whether for a change, and nothing more is ended then.
+    """
+    running = {task.id for task in alive}
+    told = world.scheduler.state.reports if world.scheduler is not None else {}
+    return any(
+        record.kind is Kind.WORKER
+        and record.task_id not in running
+        and record.task_id in told
+        and told[record.task_id].state in (TaskState.KILLED, TaskState.GONE)
+        for record in world.kept().records.values()
+    )
+
+
 def _lacking_in_quorum(world: World, records: Sequence[Record]) -> str:
     """Every task knows the masters where they are now, and the quorum counts them and nobody else (C28)."""
     masters = sorted((record for record in records if record.kind is Kind.MASTER), key=lambda record: record.index)
@@ -551,7 +568,9 @@ def _lacking_in_quorum(world: World, records: Sequence[Record]) -> str:
     if members != there:
         return f"the quorum has the members {members}, and the masters are at {there}"
     for record in records:
-        if record.kind is not Kind.MASTER and record.masters != known:
+        runs = world.mesos.tasks[record.task_id].alive
+        is_old = record.kind is not Kind.MASTER and record.masters != known
+        if is_old and runs and not _is_held_up(world, [task for task in world.mesos.tasks.values() if task.alive]):
             return f"{record.task_id} knows the masters {record.masters}, which are {known}"
     return ""
 

@@ -209,8 +209,8 @@ MUTANTS = [
     Mutant(
         "one more is launched than is wanted",
         "state",
-        "for index in state.wanted.indices(kind)), *surplus]",
-        "for index in (*state.wanted.indices(kind), 99)), *surplus]",
+        "for index in state.wanted.indices(group)), *surplus]",
+        "for index in (*state.wanted.indices(group), 99)), *surplus]",
         (Promise.NOT_MORE,),
     ),
     Mutant(
@@ -288,7 +288,7 @@ MUTANTS = [
         "planner",
         "before.state is not TaskState.UNKNOWN):\n        if before.state is TaskState.UNKNOWN:",
         "True):\n        if False:",
-        (Promise.KILL_REPEATED, Promise.CONVERGES, Promise.ONE_COPY, Promise.SAVED_FIRST),
+        (Promise.ASKED, Promise.KILL_REPEATED, Promise.CONVERGES, Promise.ONE_COPY, Promise.SAVED_FIRST),
     ),
     Mutant(
         "an agent in maintenance is used",
@@ -314,8 +314,8 @@ MUTANTS = [
     Mutant(
         "a member joins a quorum that cannot agree to it",
         "state",
-        "if state.cache.primary is None or ready <= members // 2:",
-        "if state.cache.primary is None:",
+        "ready = [record for record in formatted if answers_now(state, record)]",
+        "ready = formatted",
         (Promise.JOINS,),
     ),
     Mutant(
@@ -355,6 +355,28 @@ MUTANTS = [
         """        and (state.policy.give_back or not holding.persistence_id)
 """,
         (Promise.BLOCKS_KEPT,),
+    ),
+    Mutant(
+        "a worker goes to an agent that its placement leaves out",
+        "matching",
+        "        if refused := placement.refusal(",
+        "        if refused := False and placement.refusal(",
+        (Promise.PLACED,),
+    ),
+    Mutant(
+        "a copy that may run counts before one that runs",
+        "state",
+        "return report is None or LIFE[report.state] is not Life.ACTIVE, record.index, record.group",
+        "return False, record.index, record.group",
+        (Promise.SPARES_WANTED, Promise.LEAVES_ALONE),
+    ),
+    Mutant(
+        "the workers of a group that goes are not emptied",
+        "state",
+        "        and not is_wanted(state, record)\n        and report is not None",
+        "        and record.group in state.wanted.all_groups\n"
+        "        and not is_wanted(state, record)\n        and report is not None",
+        (Promise.DRAINED_FIRST,),
     ),
     Mutant(
         "a persistence id is used again",

@@ -84,6 +84,26 @@ def test_what_is_known_already_is_not_sent_again(api: Api) -> None:
     assert (other.status_code, "the stream ended" in other.text) == (200, True)
 
 
+def test_with_several_groups_it_lists_them_and_says_what_is_scaled(api: Api) -> None:
+    text = api.get("/v1/dashboard").text
+    assert "Groups of workers" not in text
+    assert "data-grouped" not in text
+    for name, count in (("hdd", "all"), ("none", 0), ("ssd", 3)):
+        body = {"count": count, "options": {"worker-ram": "2GB"} if name == "ssd" else {}}
+        assert api.ask("PUT", f"/v1/worker-groups/{name}", json=body).status_code == 200
+    text = api.get("/v1/dashboard").text
+    shown = re.sub(r"<[^>]+>", "", text[text.index("Groups of workers") : text.index("The last hour")]).split("\n")
+    assert [line.strip() for line in shown if line.strip()][1:] == [
+        "default 0 of 2 ready",
+        "hdd 0 ready, one wanted on each agent",
+        "none none wanted",
+        "ssd 0 of 3 readyworker-ram 2GB",
+    ]
+    assert "data-grouped" in text
+    assert "0 workers serve." in text
+    assert "of the default group" in api.get("/dashboard/dashboard.js").text
+
+
 def test_nobody_writes_into_the_page(api: Api) -> None:
     """An agent's name and words are others' words."""
     refusal = Refusal("S1", '<script>alert("1")</script>', '<img src=x onerror="a">', 20.0)

@@ -50,6 +50,10 @@ def test_a_group_is_made_changed_and_removed(api: Api) -> None:
     assert (made.status_code, made.headers["etag"]) == (200, '"1"')
     assert made.json()["start"] == ["worker-ssd-0", "worker-ssd-1"]
     assert (made.json()["before"], made.json()["count"], made.json()["options"]) == (0, 2, SSD)
+    assert made.json()["changed"] == [
+        {"name": "worker-placement", "before": "", "after": "disk:IS:ssd"},
+        {"name": "worker-ssd", "before": "", "after": "10GB"},
+    ]
     shown = api.get("/v1/worker-groups/ssd").json()
     assert (shown["name"], shown["count"], shown["options"], shown["missing"]) == ("ssd", 2, SSD, 2)
     assert [task["slot"] for task in shown["workers"]] == ["worker-ssd-0", "worker-ssd-1"]
@@ -57,7 +61,12 @@ def test_a_group_is_made_changed_and_removed(api: Api) -> None:
     assert [task["slot"] for task in api.get("/v1/workers").json()["workers"]] == ["worker-0", "worker-1"]
     fewer = put(api, "ssd", {"count": 1, "remove": ["worker-ssd-0"]})
     assert (fewer.status_code, fewer.headers["etag"], fewer.json()["options"]) == (200, '"2"', SSD)
-    assert put(api, "ssd", {"count": "all", "options": {}}).json()["count"] == "all"
+    assert fewer.json()["changed"] == []
+    bare = put(api, "ssd", {"count": "all", "options": {"worker-ssd": "10GB"}}).json()
+    assert (bare["count"], bare["changed"]) == (
+        "all",
+        [{"name": "worker-placement", "before": "disk:IS:ssd", "after": ""}],
+    )
     assert api.get("/v1/config").json()["history"][-1]["groups"] == {"ssd": "all"}
     gone = api.ask("DELETE", "/v1/worker-groups/ssd")
     assert (gone.status_code, gone.json()["before"], gone.json()["count"]) == (200, "all", 0)

@@ -4,15 +4,12 @@ the contract, in a terminal, and against the real application.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import logging
-import os
-import pty
 import signal
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from typing import Any
 import pytest
 
 from api_stage import Api, serving
-from command_line import Run, runner
+from command_line import Run, in_terminal, runner
 from fake_service import Service, service
 from framework import cli
 from framework.api.configuring import LEVELS
@@ -29,7 +26,6 @@ from framework.commands.client import Client, Place
 from framework.model import ExitCode, Kind, Record, Report, TaskState
 from framework.state import PLANS
 
-ROOT = Path(__file__).parents[2]
 PREVIEW = "would change:\n  worker-ram: 256MB -> 8GB\nwould be launched again, in this order: worker-0, worker-1\n"
 SET = ("config", "set", "worker-ram=8GB")
 
@@ -217,37 +213,9 @@ def test_where_nobody_can_be_asked_nothing_is_done(run: Run, api: Service, given
     )
 
 
-def in_terminal(api: Service, reply: str | signal.Signals, *given: str) -> tuple[int, str, str]:
-    """Exit code, standard output and what the terminal shows, of a command that asks and is answered so."""
-    ours, its = pty.openpty()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ALLUXIO_MESOS_API": api.url, "TERM": "dumb"}
-    shown = b""
-    with subprocess.Popen(
-        [sys.executable, "-m", "framework", *given],
-        stdin=its,
-        stdout=subprocess.PIPE,
-        stderr=its,
-        env=environment,
-        cwd=ROOT,
-    ) as process:
-        os.close(its)
-        with contextlib.suppress(OSError):  # which Linux has for a terminal that the last process left
-            while not shown.endswith(b"[y/N] "):
-                shown += os.read(ours, 4096)
-            if isinstance(reply, signal.Signals):
-                process.send_signal(reply)
-            else:
-                os.write(ours, reply.encode())
-            while more := os.read(ours, 4096):
-                shown += more
-        out, _ = process.communicate(timeout=20)
-    os.close(ours)
-    return process.returncode, out.decode(), shown.decode().replace("\r\n", "\n")
-
-
 @pytest.mark.parametrize("reply", ["y\n", "YES\n"])
 def test_a_yes_goes_on(api: Service, reply: str) -> None:
-    code, out, shown = in_terminal(api, reply, *SET)
+    code, out, shown = in_terminal(api.url, reply, *SET)
     assert (code, api.options) == (0, {"worker-ram": "8GB"})
     assert shown == f"{PREVIEW}go on? [y/N] {reply}"
     assert out.startswith("version 7 holds; 2 tasks are launched again")
@@ -255,14 +223,14 @@ def test_a_yes_goes_on(api: Service, reply: str) -> None:
 
 @pytest.mark.parametrize("reply", ["\n", "n\n", "yeah\n", "\x04", signal.SIGINT])
 def test_anything_else_does_not(api: Service, reply: str | signal.Signals) -> None:
-    code, out, shown = in_terminal(api, reply, *SET)
+    code, out, shown = in_terminal(api.url, reply, *SET)
     assert (code, out, api.options) == (130, "", {"worker-ram": "256MB"})
     assert "Traceback" not in shown
     assert isinstance(reply, signal.Signals) or shown.endswith("\nnothing was changed\n")
 
 
 def test_json_in_a_terminal_is_asked_too_and_stays_alone_on_standard_output(api: Service) -> None:
-    code, out, shown = in_terminal(api, "y\n", *SET, "--json")
+    code, out, shown = in_terminal(api.url, "y\n", *SET, "--json")
     assert (code, json.loads(out)["number"]) == (0, 7)
     assert shown.startswith(PREVIEW)
 
@@ -371,7 +339,11 @@ def real(tmp_path: Path) -> Iterator[Api]:
     with serving(tmp_path) as made:
         worker = Record(Kind.WORKER, 0, 3, "S1", "h1", {"rpc": 21000, "web": 21001}, "c1", 1000.0, deployed=True)
         master = Record(Kind.MASTER, 0, 1, "S2", "h2", {"rpc": 21000, "web": 21001}, "c1", 900.0, deployed=True)
-        made.state = dataclasses.replace(made.state, records={"worker-0": worker, "master-0": master})
+        reports = {
+            record.task_id: Report(record.task_id, TaskState.RUNNING, record.agent_id, 2.0, 2.0, healthy=True)
+            for record in (worker, master)
+        }
+        made.state = dataclasses.replace(made.state, records={"worker-0": worker, "master-0": master}, reports=reports)
         yield made
 
 
@@ -408,7 +380,8 @@ def test_the_real_update_is_over_once_who_took_it_answers(real: Api, ask: Run) -
         return standing.left, standing.sentence
 
     def take_it(slot: str, *, answers: bool) -> None:
-        records[slot] = dataclasses.replace(records[slot], configuration=ids[records[slot].kind])
+        current = {"configuration": ids[records[slot].kind], "attempt": 9, "launched_at": time.time()}
+        records[slot] = dataclasses.replace(records[slot], **current)
         told = Report(records[slot].task_id, TaskState.RUNNING, "S1", 2.0, 2.0, healthy=True)
         reports = {**real.state.reports, told.task_id: told} if answers else real.state.reports
         real.state = dataclasses.replace(real.state, records=dict(records), reports=reports)
@@ -450,10 +423,6 @@ def test_a_real_plan_rests(real: Api, ask: Run) -> None:
 
 
 def test_the_real_log_has_more(ask: Run) -> None:
-    before = logging.getLogger().level
-    try:
-        assert ask("log-level", "DEBUG")[0] == 0
-        assert logging.getLogger().level == logging.DEBUG
-        assert ask("log-level")[1] == "DEBUG\n"
-    finally:
-        logging.getLogger().setLevel(before)
+    assert ask("log-level", "DEBUG")[0] == 0
+    assert logging.getLogger().level == logging.DEBUG
+    assert ask("log-level")[1] == "DEBUG\n"

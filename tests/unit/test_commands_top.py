@@ -99,6 +99,34 @@ def test_who_leaves_says_how_far_it_is() -> None:
     assert shown[row + 1].endswith("2 files are left")
 
 
+GROUPS = [
+    {"name": "default", "options": {}, "count": 3, "ready": 3, "missing": 0, "why": ""},
+    {"name": "hdd", "options": {}, "count": "all", "ready": 4, "missing": 0, "why": ""},
+    {"name": "ssd", "options": {}, "count": 2, "ready": 1, "missing": 1, "why": "worker-ssd-1: it waits"},
+]
+
+
+def test_other_groups_have_a_line() -> None:
+    shown = lines(look(groups=GROUPS))
+    assert shown[2:4] == ["wanted: 3 workers; 3 answer", "other groups: hdd 4 of all, ssd 1 of 2"]
+    for height in range(screen.LOWEST, 30):
+        assert len(lines(look(groups=GROUPS), 60, height)) <= height
+
+
+def test_who_leaves_another_group_comes_first_too() -> None:
+    steps = [
+        {"name": "persist", "status": "ready", "message": ""},
+        {"name": "drain", "status": "starting", "message": "killed in 9 s"},
+    ]
+    leaving = {"name": "worker-ssd-0", "status": "starting", "steps": steps}
+    plans = [{"name": "decommission", "status": "starting", "phases": [leaving]}]
+    status = {**look().status, "tasks": [task(0), task(1, slot="worker-ssd-0")]}  # type: ignore[dict-item]
+    shown = lines(look(status=status, plans=plans))
+    row = next(place for place, line in enumerate(shown) if line.startswith("TASKS"))
+    assert shown[row + 1].split()[:2] == ["worker-ssd-0", "leaving"]
+    assert shown[row + 1].endswith("killed in 9 s")
+
+
 def test_what_an_older_scheduler_does_not_have_is_left_out() -> None:
     shown = "\n".join(lines(look(workers=None, events=None)))
     assert "EVENTS" not in shown

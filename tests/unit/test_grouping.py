@@ -272,6 +272,13 @@ def test_what_waits_is_asked_for_anew_when_it_needs_something_else() -> None:
     assert then(asked, changed(asked, "big", 1, {"worker-ram": "3GB"})).revived_for == frozenset()
 
 
+def test_one_more_of_a_group_is_another_wish_than_one_more_of_another() -> None:
+    """Else nobody would ask for the second group's offers while the first waits for its next agent."""
+    state = then(service(workers="all"), changed(service(workers="all"), "a", None))
+    wishes = {opening.wish for opening in openings(state, NOW)}
+    assert {(wish.group, wish.slot) for wish in wishes} == {("worker", ""), ("worker-a", "")}
+
+
 def test_an_entry_that_another_scheduler_wrote_says_how_many() -> None:
     state = then(service(), changed(service(), "ssd", 2))
     entry = HistoryEntry(9, NOW, "c", 1, 1, 0, {}, groups=(GroupEntry("ssd", 5, {}, (1,)),))

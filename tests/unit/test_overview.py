@@ -8,12 +8,23 @@ import pytest
 
 from framework import plans
 from framework.config import Configuration, read
-from framework.model import CacheReport, CachingWorker, Failure, Kind, Record, Refusal, Report, TaskState
-from framework.overview import MANY, MOST, Overview, Tone, Usage, Verdict, overview, size
+from framework.model import (
+    CacheReport,
+    CachingWorker,
+    Failure,
+    GroupEntry,
+    HistoryEntry,
+    Kind,
+    Record,
+    Refusal,
+    Report,
+    TaskState,
+)
+from framework.overview import MANY, MOST, GroupShown, Overview, Tone, Usage, Verdict, overview, size
 from framework.planner import State
 from framework.plans import Phase, Plan, Status, Step
 from framework.series import Sample
-from stage import wanted
+from stage import wanted, with_groups
 
 NOW = 1000.0
 GIB = 2**30
@@ -176,6 +187,40 @@ def test_slots_without_an_agent_are_named_up_to_a_number() -> None:
     assert (found.waiting[0], len(found.waiting), found.more_waiting) == ("worker-2", 8, 10)
     [deploy] = found.plans
     assert (deploy.done, deploy.steps, len(deploy.open), deploy.more) == (4, 22, 6, 12)
+
+
+def grouped(*entries: GroupEntry) -> State:
+    """With two workers of the default group, and one of ssd."""
+    state = cluster(2)
+    want = with_groups(state.wanted, entries)
+    groups = {
+        name: dataclasses.replace(group, count=entry.count)
+        for (name, group), entry in zip(want.groups.items(), entries, strict=True)
+    }
+    of_ssd = dataclasses.replace(record(Kind.WORKER, 0, "agent-9"), group="worker-ssd")
+    return dataclasses.replace(
+        state,
+        wanted=dataclasses.replace(want, groups=groups),
+        records={**state.records, of_ssd.slot: of_ssd},
+        reports={**state.reports, of_ssd.task_id: report(of_ssd)},
+        history=(HistoryEntry(1, NOW, "configuration-1", 1, 2, 0, {}, groups=entries),),
+    )
+
+
+def test_groups_are_shown_where_there_are_several() -> None:
+    assert looked_at(cluster()).groups == ()
+    found = looked_at(grouped(GroupEntry("hdd", None), GroupEntry("ssd", 2, {"size": "large"})))
+    assert found.groups == (
+        GroupShown("default", 2, 2, {}),
+        GroupShown("hdd", None, 0, {}),
+        GroupShown("ssd", 2, 1, {"size": "large"}),
+    )
+    assert found.wanted_workers is None
+    assert looked_at(grouped(GroupEntry("ssd", 2))).wanted_workers == 4
+
+
+def test_a_group_that_goes_is_shown_until_its_last_worker_has_left() -> None:
+    assert looked_at(grouped()).groups == (GroupShown("default", 2, 2, {}), GroupShown("ssd", 0, 0, {}))
 
 
 def test_the_last_hour() -> None:

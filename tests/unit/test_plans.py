@@ -92,6 +92,23 @@ def test_what_was_deployed_stays_so_and_its_return_is_recovery() -> None:
     assert told(recovery(stage)) == {"worker-1": ("starting", "launched, no word of it yet")}
 
 
+def test_what_was_wrong_with_the_last_offer_is_told_until_the_slot_runs() -> None:
+    stage = deployed()
+    stage.now += 10
+    update(stage, "worker-1.1", TaskState.KILLED)
+    waits = "it waits for 590 s more for an offer of its own agent 127.0.0.12; it failed once, last: TASK_KILLED"
+    small = Offer("O9", "S2", "127.0.0.12", (Resource("cpus", "alluxio", 8000), Resource("mem", "alluxio", 512_000)))
+    stage.now += 10
+    stage.play(Offered((small,), stage.now))
+    wrong = " (agent 127.0.0.12 offers 512 MiB of 1280 MiB memory)"
+    assert told(recovery(stage)) == {"worker-1": ("pending", waits + wrong)}
+    offer(stage, 2)
+    update(stage, "worker-1.2", TaskState.RUNNING)
+    stage.now += 10
+    update(stage, "worker-1.2", TaskState.KILLED)
+    assert told(recovery(stage)) == {"worker-1": ("pending", waits.replace("590", "600"))}
+
+
 def test_a_crash_loop_is_seen_with_its_count_and_its_pause() -> None:  # C27
     stage = deployed()
     for attempt in (1, 2, 3, 4):

@@ -207,5 +207,13 @@ def test_more_than_there_is_room_for_is_told_with_the_reason() -> None:
         more, refusals=(Refusal("S9", "h9", "worker-3: offers 512 MiB of 1280 MiB memory", 1.0),)
     )
     told = scaling.as_document(refused, NOW)
-    assert told["missing"] == 2
-    assert told["why"] == "worker-3: no Alluxio master is ready yet (agent h9 offers 512 MiB of 1280 MiB memory)"
+    assert (told["missing"], told["why"]) == (2, "worker-3: no Alluxio master is ready yet")
+    master = record(0, kind=Kind.MASTER, deployed=True)
+    ready = Report(master.task_id, TaskState.RUNNING, master.agent_id, 1100.0, 1100.0, healthy=True)
+    led = dataclasses.replace(
+        refused,
+        records={**refused.records, master.slot: master},
+        reports={**refused.reports, master.task_id: ready},
+    )
+    why = "worker-3: it waits for an agent that fits (agent h9 offers 512 MiB of 1280 MiB memory)"
+    assert scaling.as_document(led, NOW)["why"] == why
