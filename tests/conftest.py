@@ -14,6 +14,10 @@ import pytest
 
 from zookeeper_server import ZooKeeperServer
 
+# Else gRPC starts threads of its own in each child between fork and exec, which now and then write to the child's
+# output. No program of ours has both: the executor knows no gRPC.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+
 TRACES: Final = Path(__file__).parents[1] / ".." / "shared" / "mesos-traces"
 HISTORIES: Final = 10_000 if os.environ.get("CI") else 2_000
 
