@@ -81,7 +81,9 @@ def is_over(state: State, record: Record, now: float) -> bool:
 
 
 def _answer(state: State, offer: Offer, now: float, *, ended: bool) -> Decline | GiveBack:
-    held = [holding for holding in offer.holdings if holding.own]
+    on_record = {volume.persistence_id for record in state.records.values() for volume in record.volumes}
+    # What an earlier framework id made is this service's only if a record says so.
+    held = [holding for holding in offer.holdings if holding.own or holding.persistence_id in on_record]
     if ended and (due := volumes.due(state, offer, held, now)):
         return GiveBack(offer, due)
     soon = held or any(record.volumes and record.agent_id == offer.agent_id for record in state.records.values())
