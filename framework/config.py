@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -69,6 +68,14 @@ JOB_DIRECT: Final = 64  # MiB of direct memory of a job master, a job worker or 
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Extra:
+    """What the operator adds to a process: Alluxio properties, of which the later ones win, and options of its JVM."""
+
+    properties: tuple[tuple[str, str], ...]
+    java_options: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Configuration:
     """All options, read. One attribute for each row of ``OPTIONS``; sizes are MiB, CPUs thousandths, durations
     seconds.
@@ -103,7 +110,8 @@ class Configuration:
     under_storage: str
     security: str
     properties: tuple[tuple[str, str], ...]
-    java_options: str
+    java_options: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
     bind: str
     data_dir: str
     ram_dir: str
@@ -116,6 +124,11 @@ class Configuration:
     master_direct: int
     master_disk: int
     job_master_heap: int
+    master_properties: tuple[tuple[str, str], ...]
+    master_java_options: tuple[str, ...]
+    job_master_properties: tuple[tuple[str, str], ...]
+    job_master_java_options: tuple[str, ...]
+    master_environment: tuple[tuple[str, str], ...]
     master_placement: tuple[Constraint, ...]
     workers: int | None
     worker_cpus: int
@@ -128,10 +141,18 @@ class Configuration:
     leftover_volumes: str
     worker_disk: int
     job_worker_heap: int
+    worker_properties: tuple[tuple[str, str], ...]
+    worker_java_options: tuple[str, ...]
+    job_worker_properties: tuple[tuple[str, str], ...]
+    job_worker_java_options: tuple[str, ...]
+    worker_environment: tuple[tuple[str, str], ...]
     worker_placement: tuple[Constraint, ...]
     proxies: int
     proxy_cpus: int
     proxy_heap: int
+    proxy_properties: tuple[tuple[str, str], ...]
+    proxy_java_options: tuple[str, ...]
+    proxy_environment: tuple[tuple[str, str], ...]
     proxy_placement: tuple[Constraint, ...]
     stickiness: float
     decommission_drain: float
@@ -174,6 +195,31 @@ class Configuration:
             },
             Kind.PROXY: {"proxy": Jvm(self.proxy_heap, JOB_DIRECT)},
         }
+
+    @property
+    def extras(self) -> Mapping[str, Extra]:
+        """What the operator adds to each process, by its name."""
+        own = {
+            "master": Extra(self.master_properties, self.master_java_options),
+            "job-master": Extra(self.job_master_properties, self.job_master_java_options),
+            "worker": Extra(self.worker_properties, self.worker_java_options),
+            "job-worker": Extra(self.job_worker_properties, self.job_worker_java_options),
+            "proxy": Extra(self.proxy_properties, self.proxy_java_options),
+        }
+        return {
+            process: Extra(self.properties + extra.properties, self.java_options + extra.java_options)
+            for process, extra in own.items()
+        }
+
+    @property
+    def environments(self) -> Mapping[Kind, Mapping[str, str]]:
+        """What the operator adds to the environment of a task of each kind."""
+        own = {
+            Kind.MASTER: self.master_environment,
+            Kind.WORKER: self.worker_environment,
+            Kind.PROXY: self.proxy_environment,
+        }
+        return {kind: dict(self.environment + pairs) for kind, pairs in own.items()}
 
     @property
     def lower_tiers(self) -> Mapping[str, int]:
@@ -246,14 +292,6 @@ def service_path(zookeeper: str, service: str) -> str:
     return f"/{path}" if path else f"/alluxio-mesos/{service}"
 
 
-_SECRETS: Final = (
-    # key=value, where the key speaks of a secret; a property ends at a semicolon, a Java option at a blank
-    (re.compile(r"([\w.\-]*(?:secret|passw|token|credential|key)[\w.\-]*\s*=)[^;]*", re.IGNORECASE), r"\1***"),
-    (re.compile(r"(://[^/\s:@]*:)[^/\s@]*@"), r"\1***@"),
-)
-_JAVA_SECRET: Final = re.compile(r"(-D[\w.\-]*(?:secret|passw|token|credential|key)[\w.\-]*=)\S*", re.IGNORECASE)
-
-
 def recorded(values: Mapping[str, str]) -> dict[str, str]:
     """The texts of the options that say what is wanted, defaults included, as they may lie about: no secret's content
     is in them. Two of a service's schedulers that want the same have equal texts.
@@ -263,15 +301,7 @@ def recorded(values: Mapping[str, str]) -> dict[str, str]:
         for option in OPTIONS
         if option.name not in PROCESS_OPTIONS
     }
-    return {name: _without_secrets(name, text) for name, text in texts.items() if text}
-
-
-def _without_secrets(name: str, text: str) -> str:
-    if name == "java-options":
-        return _JAVA_SECRET.sub(r"\1***", text)
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
+    return {name: BY_NAME[name].type.masked(text) for name, text in texts.items() if text}
 
 
 def read(values: Mapping[str, str]) -> Configuration | tuple[Problem, ...]:

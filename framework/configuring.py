@@ -17,6 +17,7 @@ from framework.model import Group, GroupEntry, HistoryEntry, Kept, Kind, Policy,
 from framework.state import State, in_order, is_current, is_primary, is_wanted
 
 MASKED: Final = "***"
+NOT_KEPT: Final = "a secret is kept nowhere; give it to the scheduler when it is started"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -149,8 +150,12 @@ def _mistakes(asked: Mapping[str, str | None]) -> Iterator[str]:
             yield f"{name}: there is no such option; GET /v1/config shows those that there are"
         elif name in config.FIXED:
             yield f"{name}: it cannot be changed here: {config.FIXED[name]}"
-        elif text is not None and MASKED in config.recorded({name: text}).get(name, ""):
-            yield f"{name}: a secret is kept nowhere; give it to the scheduler when it is started"
+        elif text and holds_secret(name, text):
+            yield f"{name}: {NOT_KEPT}"
+
+
+def holds_secret(name: str, text: str) -> bool:
+    return MASKED in config.BY_NAME[name].type.masked(text)
 
 
 def back_to(values: Mapping[str, str], state: State, number: int) -> Configured | list[str]:

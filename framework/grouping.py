@@ -126,9 +126,11 @@ def _mistakes(state: State, name: str, count: int | None, options: Mapping[str, 
     others = [one for one in configuring.group_entries(state.history) if one.name != name]
     if len(others) >= MOST:
         yield f"name: there are {len(others)} groups; at most {MOST} are allowed, so remove one first"
-    for option in options or {}:
+    for option, text in (options or {}).items():
         if option not in OPTIONS:
             yield f"options: {option!a} is none of a group's own; allowed: {', '.join(OPTIONS)}"
+        elif configuring.holds_secret(option, text):
+            yield f"options: {option}: {configuring.NOT_KEPT}, for all workers"
     counts = [group.count or 0 for group in others]
     if name != DEFAULT_GROUP:
         counts.append(state.wanted.workers or 0)

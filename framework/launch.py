@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from framework.model import Journal, Kind, Record, Resource
 from framework.sizing import EXECUTOR_CPUS, EXECUTOR_MEMORY
 
 DOCUMENT_VERSION: Final = 2
+CONF: Final = "${SANDBOX}/conf"
 EXECUTOR_FILE: Final = "alluxio-mesos-executor.pyz"
 LOG_FILE_SIZE: Final = "10MB"
 LOG_FILES: Final = 3
@@ -119,6 +119,7 @@ def task_info(
                 "shell": True,
                 "value": f"exec {configuration.python} -I {EXECUTOR_FILE}",
                 "uris": _uris(sources),
+                **_environment(configuration.environments[record.kind]),
             },
             "resources": wire.mesos_resources(for_executor),
             "shutdown_grace_period": grace,
@@ -148,6 +149,12 @@ def _uris(sources: Sources) -> list[dict[str, Any]]:
     return [{"value": sources.executor, "extract": False, "cache": True, "output_file": EXECUTOR_FILE}, *archives]
 
 
+def _environment(variables: Mapping[str, str]) -> dict[str, Any]:
+    """The executor's, which its processes inherit (mesos.proto, Environment)."""
+    found = [{"name": name, "type": "VALUE", "value": value} for name, value in variables.items()]
+    return {"environment": {"variables": found}} if found else {}
+
+
 def _discovery(configuration: Configuration, record: Record) -> dict[str, Any]:
     """Mesos-DNS and DC/OS make names of this (mesos.proto, DiscoveryInfo)."""
     ports = [{"number": port, "name": name.replace("_", "-"), "protocol": "tcp"} for name, port in record.ports.items()]
@@ -157,27 +164,12 @@ def _discovery(configuration: Configuration, record: Record) -> dict[str, Any]:
 def launch_document(configuration: Configuration, record: Record, masters: Sequence[Record]) -> dict[str, Any]:
     """What the executor does, in its own terms (docs/executor.md)."""
     configuration = site.on_agent(configuration, record.hostname)
-    properties = site.properties(configuration, record, masters)
-    rendered = {
-        "slot": record.slot,
-        "properties": properties,
-        "level": "INFO",
-        "file_size": LOG_FILE_SIZE,
-        "files": LOG_FILES,
-    }
     return {
         "version": DOCUMENT_VERSION,
         "slot": record.slot,
         "role": record.kind.value,
         "directories": _directories(configuration, record),
-        "files": [
-            {
-                "path": f"${{SANDBOX}}/conf/{name}",
-                "content": _templates.get_template(f"{name}.j2").render(rendered),
-                "mode": "0600",
-            }
-            for name in ("alluxio-site.properties", "log4j2.properties", "log4j.properties")
-        ],
+        "files": _files(configuration, record, masters),
         "checks": _checks(configuration, record),
         **_lock(configuration, record),
         "prepare": _prepare(configuration, record),
@@ -191,6 +183,28 @@ def launch_document(configuration: Configuration, record: Record, masters: Seque
         },
         "stop_seconds": configuration.stop_timeout,
     }
+
+
+def _files(configuration: Configuration, record: Record, masters: Sequence[Record]) -> list[dict[str, str]]:
+    values: dict[str, Any] = {"slot": record.slot, "level": "INFO", "file_size": LOG_FILE_SIZE, "files": LOG_FILES}
+
+    def file(folder: str, name: str, **more: Any) -> dict[str, str]:
+        content = _templates.get_template(f"{name}.j2").render(values | more)
+        return {"path": f"{folder}/{name}", "content": content, "mode": "0600"}
+
+    def of(process: str) -> dict[str, str]:
+        properties = site.properties(configuration, record, masters, process)
+        return file(_conf(record.kind, process), "alluxio-site.properties", properties=properties)
+
+    own = [of(process.name) for process in PROCESSES[record.kind]]
+    return [*own, *(file(CONF, name) for name in ("log4j2.properties", "log4j.properties"))]
+
+
+def _conf(kind: Kind, process: str) -> str:
+    """Where a process finds its properties: a job master or job worker has its own beside those of its master or
+    worker.
+    """
+    return CONF if process == kind.value else f"{CONF}/{process}"
 
 
 def _directories(configuration: Configuration, record: Record) -> list[dict[str, Any]]:
@@ -257,7 +271,7 @@ def _prepare(configuration: Configuration, record: Record) -> list[dict[str, Any
         "-Xmx64m",
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
-        *_common_flags("format"),
+        *_common_flags("format", CONF),
         "-cp",
         "${CLASS_PATH}",
         "alluxio.cli.Format",
@@ -275,8 +289,8 @@ def _process(configuration: Configuration, record: Record, process: Process) -> 
     command = [
         "${JAVA}",
         *flags,
-        *shlex.split(configuration.java_options),
-        *_common_flags(process.name),
+        *configuration.extras[process.name].java_options,
+        *_common_flags(process.name, _conf(record.kind, process.name)),
         "-cp",
         "${CLASS_PATH}",
         process.main,
@@ -303,13 +317,13 @@ def _probe(configuration: Configuration, record: Record, process: Process) -> di
     return {"kind": "http", "url": f"http://{record.hostname}:{port}{process.ready_path}"}
 
 
-def _common_flags(process: str) -> list[str]:
+def _common_flags(process: str, conf: str) -> list[str]:
     return [
         "-Dalluxio.home=${ALLUXIO_HOME}",
-        "-Dalluxio.conf.dir=${SANDBOX}/conf",
+        f"-Dalluxio.conf.dir={conf}",
         "-Dalluxio.logs.dir=${SANDBOX}/logs",
-        "-Dlog4j2.configurationFile=${SANDBOX}/conf/log4j2.properties",
-        "-Dlog4j.configuration=file:${SANDBOX}/conf/log4j.properties",
+        f"-Dlog4j2.configurationFile={CONF}/log4j2.properties",
+        f"-Dlog4j.configuration=file:{CONF}/log4j.properties",
         f"-Dalluxio.mesos.log=${{SANDBOX}}/logs/{process}.log",
         "-Djava.io.tmpdir=${SANDBOX}",
     ]

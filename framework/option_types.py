@@ -11,6 +11,7 @@ import dataclasses
 import ipaddress
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -24,11 +25,21 @@ class Invalid(ValueError):
     """A value that an option does not take; the message ends the sentence "--option: ..."."""
 
 
+# key=value, where the key speaks of a secret; a property ends at a semicolon
+_PAIR_SECRET: Final = re.compile(r"([\w.\-]*(?:secret|passw|token|credential|key)[\w.\-]*\s*=)[^;]*", re.IGNORECASE)
+_ADDRESS_SECRET: Final = re.compile(r"(://[^/\s:@]*:)[^/\s@]*@")
+
+
+def masked(text: str) -> str:
+    """The text as it may lie about, with ``***`` in the place of each secret that it holds."""
+    return _ADDRESS_SECRET.sub(r"\1***@", _PAIR_SECRET.sub(r"\1***", text))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Type:
     """``value`` is how help shows one, ``advice`` what to write, as refusals say it. ``schema`` is JSON Schema (Draft
     4) of what stands in a package's options, without anything that belongs to a single option. ``empty`` is what an
-    option is read as that has no default and is not given.
+    option is read as that has no default and is not given. ``masked`` takes the secrets out of a text of it.
     """
 
     read: Callable[[str], Any]
@@ -36,6 +47,7 @@ class Type:
     advice: str
     schema: Mapping[str, Any]
     empty: Any = ""
+    masked: Callable[[str], str] = masked
 
     def shown_as(self, value: str) -> Type:
         return dataclasses.replace(self, value=value)
@@ -345,6 +357,65 @@ PROPERTIES: Final = Type(
     "write key=value pairs with ';' between them",
     _text_schema(f"{_PROPERTY}(;{_PROPERTY})*"),
     (),
+)
+
+
+def _read_environment(text: str) -> tuple[tuple[str, str], ...]:
+    """``NAME=value`` pairs between semicolons."""
+    pairs = []
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        name, equals, value = part.partition("=")
+        if not equals or not re.fullmatch(_VARIABLE, name.strip()):
+            raise Invalid(f"{part!r} is no variable that may be set; {ENVIRONMENT.advice}")
+        pairs.append((name.strip(), value.strip()))
+    return tuple(pairs)
+
+
+# Mesos gives an executor variables of these beginnings, and it could not work with others.
+_VARIABLE: Final = "(?!MESOS_|LIBPROCESS_)[A-Za-z_][A-Za-z0-9_]*"
+_ENTRY: Final = rf"\s*({_VARIABLE}\s*=[^;]*)?"
+ENVIRONMENT: Final = Type(
+    _read_environment,
+    "VARIABLES",
+    "write NAME=value pairs with ';' between them; names that begin with MESOS_ or LIBPROCESS_ are Mesos's own",
+    _text_schema(f"{_ENTRY}(;{_ENTRY})*"),
+    (),
+)
+
+
+def _read_java_options(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(_read_line(text)))
+    except ValueError:  # which does not quote the text: it may hold a secret
+        raise Invalid(f"it has several lines, or a mark or a backslash without an end; {JAVA_OPTIONS.advice}") from None
+
+
+_JAVA_SECRET: Final = re.compile(r"(-D[\w.\-]*(?:secret|passw|token|credential|key)[\w.\-]*=).*", re.IGNORECASE)
+
+
+def _masked_java(text: str) -> str:
+    """Each option for itself, as a shell would part them."""
+    try:
+        parts = shlex.split(text)
+    except ValueError:
+        return "***"  # nobody can tell where a secret in it ends
+    shown = [_ADDRESS_SECRET.sub(r"\1***@", _JAVA_SECRET.sub(r"\1***", part)) for part in parts]
+    return text if shown == parts else " ".join(map(_quoted, shown))
+
+
+def _quoted(part: str) -> str:
+    """As shlex.quote has it, but for the stars, which are none of a shell's here."""
+    return "***".join(shlex.quote(piece) if piece else "" for piece in part.split("***")) or "''"
+
+
+# What a JVM is started with: a tuple of its arguments.
+JAVA_OPTIONS: Final = Type(
+    _read_java_options,
+    "OPTIONS",
+    "write one line, as a shell takes it: -Dname=value, or '-Dname=two words' with the marks closed",
+    _text_schema(r"([^\\'\"\n\x00]|\\[^\n\x00]|'[^'\n\x00]*'|\"([^\\\"\n\x00]|\\[^\n\x00])*\")*"),
+    (),
+    _masked_java,
 )
 
 

@@ -80,9 +80,12 @@ def tiers(configuration: Configuration, record: Record) -> tuple[Tier, ...]:
 # Properties -----------------------------------------------------------------------------------------------------------
 
 
-def properties(configuration: Configuration, record: Record, masters: Sequence[Record]) -> dict[str, str]:
-    """All of alluxio-site.properties for a task; ``masters`` are the masters' records, this one's too where it is a
-    master's. The operator's own properties win over these.
+def properties(
+    configuration: Configuration, record: Record, masters: Sequence[Record], process: str = ""
+) -> dict[str, str]:
+    """All of alluxio-site.properties for a process of a task, by default for the one that its kind is named after;
+    ``masters`` are the masters' records, this one's too where it is a master's. The operator's own properties win over
+    these.
     """
     found = {
         "alluxio.security.authentication.type": configuration.security,
@@ -113,7 +116,7 @@ def properties(configuration: Configuration, record: Record, masters: Sequence[R
                 "alluxio.proxy.web.port": str(record.ports["web"]),
             }
     found |= _bind_properties(configuration, record)
-    return found | dict(configuration.properties)
+    return found | dict(configuration.extras[process or record.kind.value].properties)
 
 
 # A connection to a host that is cut off tells nothing. With Alluxio's own values the workers notice that after a

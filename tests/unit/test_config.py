@@ -139,7 +139,12 @@ def test_a_mesos_master_that_speaks_tls_is_refused_in_one_sentence() -> None:  #
         ("api-open", ["yes", "no"], ["true"]),
         ("api-rate", ["0", "100000"], ["-1", "1.5"]),
         ("api-proxies", ["10.0.0.1", "10.0.0.1, 10.1.0.0/16,::1"], ["proxy", "10.0.0.1,", "*", "10.0.0.1/8"]),
-        ("java-options", ["-Xss1m -Da=b"], ["a\nb"]),
+        ("java-options", ["-Xss1m -Da=b", "'-Da=b c' -Dd=\\'"], ["a\nb", "-Da='b", '-Da="b', "-Da=b\\"]),
+        (
+            "environment",
+            ["A=b;_C=d=e;", "MESOS=1"],
+            ["A", "=b", "1A=b", "a-b=c", "MESOS_SANDBOX=/", "A=b;LIBPROCESS_IP=1"],
+        ),
     ],
 )
 def test_what_an_option_takes(option: str, good: list[str], bad: list[str]) -> None:
@@ -315,6 +320,11 @@ def test_what_is_recorded_is_what_is_wanted() -> None:
         ("properties", "fs.azure.account.key.x=abc==;p.PassWord=a b", "fs.azure.account.key.x=***;p.PassWord=***"),
         ("properties", "alluxio.user.file.writetype.default=THROUGH", "alluxio.user.file.writetype.default=THROUGH"),
         ("java-options", "-Xss1m -Djavax.net.ssl.trustStorePassword=x -Da=b", None),
+        ("java-options", "-Xss1m '-Djavax.net.ssl.trustStorePassword=x y' \"-Da=b\"", None),
+        ("java-options", "-Da='b c' -Db=s3://user:word@host", "'-Da=b c' -Db=s3://user:***@host"),
+        ("java-options", "-Da='b c'  -Dno=mark", "-Da='b c'  -Dno=mark"),
+        ("worker-java-options", "-Da.secret='b", "***"),
+        ("environment", "A=b;AWS_SECRET_ACCESS_KEY=x y;C=d", "A=b;AWS_SECRET_ACCESS_KEY=***;C=d"),
         ("under-storage", "hdfs://user:word@host:1/x", "hdfs://user:***@host:1/x"),
         ("under-storage", "s3://bucket/x@y:z", "s3://bucket/x@y:z"),
     ],

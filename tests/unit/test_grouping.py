@@ -243,6 +243,12 @@ def test_a_group_without_a_tier_needs_no_volumes() -> None:
         ("ssd-1", 1, None, "name: 'ssd-1' is no name of a group"),
         ("s" * 33, 1, None, "is no name of a group"),
         ("default", 1, {}, "options: those of the default group are changed with PUT /v1/config"),
+        (
+            "ssd",
+            1,
+            {"worker-properties": "a.secret=x"},
+            "options: worker-properties: a secret is kept nowhere; give it",
+        ),
         ("ssd", 1, {"master-heap": "1GB"}, "options: 'master-heap' is none of a group's own; allowed: worker-cpus"),
         ("ssd", 10_000, None, "count: 10000 and the 1 workers of the other groups are more than the 10000"),
         ("ssd", 1, {"worker-placement": "rack"}, "group ssd: worker-placement: 'rack' is no constraint"),
