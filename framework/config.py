@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from framework.model import MEMBER_PORTS, Constraint, Journal, Kind, Need, VolumeNeed, Wanted
@@ -19,6 +20,7 @@ from framework.option_table import (
     FIXED,
     GROUPS,
     OPTIONS,
+    PORT_OPTIONS,
     PROCESS_OPTIONS,
     Authentication,
     Option,
@@ -59,11 +61,6 @@ class Problem:
         return f"--{self.option}: {self.sentence}"
 
 
-PORTS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    Kind.MASTER: ("rpc", "web", "job_rpc", "job_web"),
-    Kind.WORKER: ("rpc", "web", "job_rpc", "job_data", "job_web"),
-    Kind.PROXY: ("web",),
-}
 JOB_DIRECT: Final = 64  # MiB of direct memory of a job master, a job worker or a proxy: they move few bytes themselves
 
 
@@ -129,6 +126,12 @@ class Configuration:
     job_master_properties: tuple[tuple[str, str], ...]
     job_master_java_options: tuple[str, ...]
     master_environment: tuple[tuple[str, str], ...]
+    master_rpc_port: int
+    master_web_port: int
+    job_master_rpc_port: int
+    job_master_web_port: int
+    master_journal_port: int
+    job_master_journal_port: int
     master_placement: tuple[Constraint, ...]
     workers: int | None
     worker_cpus: int
@@ -146,6 +149,11 @@ class Configuration:
     job_worker_properties: tuple[tuple[str, str], ...]
     job_worker_java_options: tuple[str, ...]
     worker_environment: tuple[tuple[str, str], ...]
+    worker_rpc_port: int
+    worker_web_port: int
+    job_worker_rpc_port: int
+    job_worker_data_port: int
+    job_worker_web_port: int
     worker_placement: tuple[Constraint, ...]
     proxies: int
     proxy_cpus: int
@@ -153,6 +161,7 @@ class Configuration:
     proxy_properties: tuple[tuple[str, str], ...]
     proxy_java_options: tuple[str, ...]
     proxy_environment: tuple[tuple[str, str], ...]
+    proxy_port: int
     proxy_placement: tuple[Constraint, ...]
     stickiness: float
     decommission_drain: float
@@ -226,12 +235,13 @@ class Configuration:
         """The tiers of a worker below memory, with their sizes in MiB."""
         return {tier: quota for tier, quota in (("ssd", self.worker_ssd), ("hdd", self.worker_hdd)) if quota}
 
-    def _worker_need(self, memory: int) -> Need:
-        tiers = self.lower_tiers
-        if self.persistent_volumes == "yes":
-            volumes = tuple(VolumeNeed(tier, quota) for tier, quota in tiers.items())
-            return Need(self.worker_cpus, memory, self.worker_disk, PORTS[Kind.WORKER], volumes)
-        return Need(self.worker_cpus, memory, self.worker_disk + sum(tiers.values()), PORTS[Kind.WORKER])
+    def _ports(self, kind: Kind) -> tuple[str, ...]:
+        left_out = () if self.journal_kind is Journal.EMBEDDED else MEMBER_PORTS
+        return tuple(option.port for option in PORT_OPTIONS[kind] if option.port not in left_out)
+
+    def _fixed_ports(self, kind: Kind) -> tuple[tuple[str, int], ...]:
+        found = ((option.port, getattr(self, option.attribute)) for option in PORT_OPTIONS[kind])
+        return tuple((name, number) for name, number in found if number)
 
     @property
     def needs(self) -> Mapping[Kind, Need]:
@@ -239,11 +249,25 @@ class Configuration:
             kind: task_memory(tuple(jvms.values()), self.worker_ram if kind is Kind.WORKER else 0)
             for kind, jvms in self.jvms.items()
         }
-        master_ports = PORTS[Kind.MASTER] + (MEMBER_PORTS if self.journal_kind is Journal.EMBEDDED else ())
+        cpus = {Kind.MASTER: self.master_cpus, Kind.WORKER: self.worker_cpus, Kind.PROXY: self.proxy_cpus}
+        tiers = self.lower_tiers
+        on_volumes = self.persistent_volumes == "yes"
+        disk = {
+            Kind.MASTER: self.master_disk,
+            Kind.WORKER: self.worker_disk + (0 if on_volumes else sum(tiers.values())),
+            Kind.PROXY: 0,
+        }
+        volumes = tuple(VolumeNeed(tier, quota) for tier, quota in tiers.items()) if on_volumes else ()
         return {
-            Kind.MASTER: Need(self.master_cpus, memory[Kind.MASTER], self.master_disk, master_ports),
-            Kind.WORKER: self._worker_need(memory[Kind.WORKER]),
-            Kind.PROXY: Need(self.proxy_cpus, memory[Kind.PROXY], 0, PORTS[Kind.PROXY]),
+            kind: Need(
+                cpus[kind],
+                memory[kind],
+                disk[kind],
+                self._ports(kind),
+                volumes if kind is Kind.WORKER else (),
+                self._fixed_ports(kind),
+            )
+            for kind in Kind
         }
 
     @property
@@ -333,6 +357,8 @@ SEVERAL_MASTERS: Final = (
     "give --journal-folder, a folder that every agent reaches (NFS for example), or choose --journal EMBEDDED"
 )
 EMBEDDED_FOLDER: Final = "an EMBEDDED journal lies on the masters' own agents; leave this out, or choose UFS"
+NO_MEMBERS: Final = "only members of an EMBEDDED journal listen there; choose EMBEDDED, or leave this out"
+OWN_PORT: Final = "give each a port of its own, or 0 for any"
 NO_TIER: Final = "there is no tier that could lie on one; give --worker-ssd or --worker-hdd a size, or leave this out"
 
 
@@ -371,7 +397,23 @@ def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
     if values.get("masters", 1) > 1 and values.get("journal") == "UFS" and values.get("journal_folder") == "":
         problems.append(Problem("masters", f"{values['masters']} masters need one journal; {SEVERAL_MASTERS}"))
     problems.extend(_volume_problems(values))
+    problems.extend(_port_problems(values))
     return problems
+
+
+def _port_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A task of each kind may run on the same agent, with each of its ports."""
+    owners: dict[int, str] = {}
+    for option in itertools.chain.from_iterable(PORT_OPTIONS.values()):
+        number = values.get(option.attribute)
+        if not number:
+            continue
+        if option.port in MEMBER_PORTS and values.get("journal") == "UFS":
+            yield Problem(option.name, NO_MEMBERS)
+        elif number in owners:
+            yield Problem(option.name, f"{number} is --{owners[number]} too, and both may run on one agent; {OWN_PORT}")
+        else:
+            owners[number] = option.name
 
 
 def _volume_problems(values: Mapping[str, Any]) -> list[Problem]:

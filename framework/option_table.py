@@ -18,6 +18,7 @@ from framework.option_types import (
     CPUS,
     ENVIRONMENT,
     FILE,
+    FIXED_PORT,
     FOLDER,
     JAVA_OPTIONS,
     MESOS,
@@ -92,7 +93,8 @@ def fixed(sentence: str, otherwise: Change = NONE) -> Change:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Option:
     """One option. ``default`` is the text of its default; None makes it required. With ``secret`` its value is a file
-    that holds a secret; with ``grouped`` a group of workers may have its own. The last three are for packages:
+    that holds a secret; with ``grouped`` a group of workers may have its own. ``port`` is the name of the port, among
+    those of the kind that it restarts, that it may fix. The last three are for packages:
     ``dcos`` is its default on DC/OS where that is another, ``asset`` the name of what is fetched where it is not given,
     and with ``app`` the Marathon app itself says it, and nobody else does.
     """
@@ -105,6 +107,7 @@ class Option:
     change: Change
     secret: bool = False
     grouped: bool = False
+    port: str = ""
     dcos: str | None = None
     asset: str = ""
     app: bool = False
@@ -488,6 +491,60 @@ OPTIONS: Final[tuple[Option, ...]] = (
         MASTERS,
     ),
     Option(
+        "master-rpc-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port of a master, the same on each agent; a master that has served keeps the one it had",
+        fixed("the others know a master by its ports", MASTERS),
+        port="rpc",
+    ),
+    Option(
+        "master-web-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port of a master's page, as above",
+        fixed("the others know a master by its ports", MASTERS),
+        port="web",
+    ),
+    Option(
+        "job-master-rpc-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port of a job master, as above",
+        fixed("the others know a master by its ports", MASTERS),
+        port="job_rpc",
+    ),
+    Option(
+        "job-master-web-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port of a job master's page, as above",
+        fixed("the others know a master by its ports", MASTERS),
+        port="job_web",
+    ),
+    Option(
+        "master-journal-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port at which masters speak of an EMBEDDED journal, as above",
+        fixed("the others know a master by its ports", MASTERS),
+        port="journal",
+    ),
+    Option(
+        "job-master-journal-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port at which job masters speak of an EMBEDDED journal, as above",
+        fixed("the others know a master by its ports", MASTERS),
+        port="job_journal",
+    ),
+    Option(
         "master-placement",
         "masters",
         CONSTRAINTS,
@@ -599,6 +656,51 @@ OPTIONS: Final[tuple[Option, ...]] = (
         grouped=True,
     ),
     Option(
+        "worker-rpc-port",
+        "workers",
+        FIXED_PORT,
+        "0",
+        "the port of a worker, the same on each agent",
+        WORKERS,
+        port="rpc",
+    ),
+    Option(
+        "worker-web-port",
+        "workers",
+        FIXED_PORT,
+        "0",
+        "the port of a worker's page, the same on each agent",
+        WORKERS,
+        port="web",
+    ),
+    Option(
+        "job-worker-rpc-port",
+        "workers",
+        FIXED_PORT,
+        "0",
+        "the port of a job worker, the same on each agent",
+        WORKERS,
+        port="job_rpc",
+    ),
+    Option(
+        "job-worker-data-port",
+        "workers",
+        FIXED_PORT,
+        "0",
+        "the data port of a job worker, the same on each agent",
+        WORKERS,
+        port="job_data",
+    ),
+    Option(
+        "job-worker-web-port",
+        "workers",
+        FIXED_PORT,
+        "0",
+        "the port of a job worker's page, the same on each agent",
+        WORKERS,
+        port="job_web",
+    ),
+    Option(
         "worker-placement",
         "workers",
         CONSTRAINTS,
@@ -635,6 +737,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "",
         "further environment variables of a proxy's task; they win over those of every task",
         PROXIES,
+    ),
+    Option(
+        "proxy-port",
+        "proxies",
+        FIXED_PORT,
+        "0",
+        "the port of a proxy, the same on each agent",
+        PROXIES,
+        port="web",
     ),
     Option(
         "proxy-placement",
@@ -707,6 +818,12 @@ BY_NAME: Final[Mapping[str, Option]] = {option.name: option for option in OPTION
 # What the service keeps for its life, or what is changed elsewhere, with the reason or what to do instead.
 FIXED: Final[Mapping[str, str]] = {option.name: option.change.fixed for option in OPTIONS if option.change.fixed}
 PROCESS_OPTIONS: Final = frozenset(option.name for option in OPTIONS if option.change.process)
+
+
+# The options that may fix a port of a kind, in the order in which its ports are taken.
+PORT_OPTIONS: Final[Mapping[Kind, tuple[Option, ...]]] = {
+    kind: tuple(option for option in OPTIONS if option.port and kind in option.change.restarts) for kind in Kind
+}
 
 
 def launched_with(kind: Kind) -> frozenset[str]:

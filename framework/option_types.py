@@ -124,8 +124,8 @@ def has_tier(text: str) -> bool:
         return False
 
 
-def whole(least: int, most: int, value: str = "COUNT") -> Type:
-    advice = f"write a whole number from {least} to {most}"
+def whole(least: int, most: int, value: str = "COUNT", advice: str = "") -> Type:
+    advice = advice or f"write a whole number from {least} to {most}"
 
     def read(text: str) -> int:
         if not re.fullmatch(r"\d+", text.strip()) or not least <= int(text) <= most:
@@ -133,6 +133,10 @@ def whole(least: int, most: int, value: str = "COUNT") -> Type:
         return int(text)
 
     return Type(read, value, advice, {"type": "integer", "minimum": least, "maximum": most})
+
+
+# A port that is the same on each agent, or 0 for any that the agent offers.
+FIXED_PORT: Final = whole(0, 65535, "PORT", "write a port that the agents offer, up to 65535, or 0 for any of them")
 
 
 def _read_workers(text: str) -> int | None:

@@ -16,6 +16,7 @@ _OF_TYPE: Final[dict[str, list[Any]]] = {
     "PROPERTIES": ["a", "=b", "a b=c", "a=b;c", 1],
     "VARIABLES": ["A", "=b", "1A=b", "A=b;C", "MESOS_SANDBOX=/", "A=b;LIBPROCESS_IP=1", True],
     "OPTIONS": ["-Da=b\n-Dc=d", "-Da='b", '-Da="b\\"', "-Da=b\\", 1],
+    "PORT": [-1, 65536, 31000.5, "31000", "any"],
     "URI": ["data", "s3:b", "two words", 5],
     "SECRET": ["a\nb", 7],
 }

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from framework.config import CERTIFICATE, EMBEDDED_FOLDER, NO_TIER, SEVERAL_MASTERS
-from framework.option_table import Option
+from framework.config import CERTIFICATE, EMBEDDED_FOLDER, NO_MEMBERS, NO_TIER, SEVERAL_MASTERS
+from framework.model import MEMBER_PORTS, Kind
+from framework.option_table import PORT_OPTIONS, Option
 from framework.packaging import deployment
 from framework.packaging.deployment import FILES, PACKAGED, PRINCIPAL, SECTIONS, TOKEN, one_of, without_flags
 
@@ -110,6 +111,11 @@ _RULES: Final[tuple[tuple[str, str, Schema], ...]] = (
     ("api", TOKEN, _any(_is_given("api-token-secret"), _is_given("api-token-file"), _is("api-open", "yes"))),
     ("masters", SEVERAL_MASTERS, _any(_is("masters", 1), _is("journal", "EMBEDDED"), _is_given("journal-folder"))),
     ("masters", EMBEDDED_FOLDER, _not(_all(_is("journal", "EMBEDDED"), _is_given("journal-folder")))),
+    *(
+        ("masters", NO_MEMBERS, _any(_is("journal", "EMBEDDED"), _is(option.name, 0)))
+        for option in PORT_OPTIONS[Kind.MASTER]
+        if option.port in MEMBER_PORTS
+    ),
     (
         "workers",
         NO_TIER,

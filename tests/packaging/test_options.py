@@ -140,6 +140,8 @@ def test_each_option_has_bad_values() -> None:
         ("api", {"api-key": "/k"}, "api-certificate"),
         ("masters", {"masters": 3}, "masters"),
         ("masters", {"masters": 3, "journal": "EMBEDDED", "journal-folder": "/nfs"}, "journal-folder"),
+        ("masters", {"master-journal-port": 31000}, "master-journal-port"),
+        ("masters", {"job-master-journal-port": 31000}, "job-master-journal-port"),
         ("workers", {"persistent-volumes": "yes"}, "persistent-volumes"),
     ],
 )

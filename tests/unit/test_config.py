@@ -231,6 +231,22 @@ def test_no_option_takes_a_token() -> None:
     ]
 
 
+def test_tasks_of_one_agent_have_ports_of_their_own() -> None:
+    sentence = "both may run on one agent; give each a port of its own, or 0 for any"
+    assert problems(master_rpc_port="19998", worker_web_port="19998", proxy_port="39999") == [
+        f"--worker-web-port: 19998 is --master-rpc-port too, and {sentence}"
+    ]
+    assert problems(worker_rpc_port="1", job_worker_rpc_port="1", proxy_port="1") == [
+        f"--job-worker-rpc-port: 1 is --worker-rpc-port too, and {sentence}",
+        f"--proxy-port: 1 is --worker-rpc-port too, and {sentence}",
+    ]
+    assert problems(master_journal_port="19200") == [
+        "--master-journal-port: only members of an EMBEDDED journal listen there; choose EMBEDDED, or leave this out"
+    ]
+    fixed = configuration(journal="EMBEDDED", master_journal_port="19200", master_rpc_port="0", proxy_port="0")
+    assert (fixed.needs[Kind.MASTER].fixed_ports, fixed.needs[Kind.PROXY].fixed_ports) == ((("journal", 19200),), ())
+
+
 def test_several_masters_need_one_journal() -> None:
     assert problems(masters="3") == [
         "--masters: 3 masters need one journal; give --journal-folder, a folder that every agent reaches (NFS for "

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from typing import Any, Final
 
 import pytest
 
-from framework import launch
+from framework import launch, option_table
 from framework.config import Configuration, read
-from framework.model import Kind, Record, Resource
+from framework.matching import answers
+from framework.messages import Decline, GiveBack, Launch
+from framework.model import Kind, Offer, Range, Record, Report, Resource, TaskState
+from framework.option_table import Option
+from framework.planner import State
+from framework.state import openings
 
+NOW: Final = 1000.0
 LEAST: Final = {"mesos": "m:1", "zookeeper": "z:1", "under-storage": "/data", "artefacts": "/srv"}
 PORTS: Final = ("rpc", "web", "job_rpc", "job_data", "job_web")
 RECORDS: Final = {
@@ -84,3 +91,73 @@ def test_the_environment_is_the_executors_which_its_processes_inherit(kind: Kind
     assert variables(info) == {"JAVA_HOME": "/opt/java", "A": "own=1"}
     other = Kind.PROXY if kind is Kind.MASTER else Kind.MASTER
     assert variables(told(other, **{f"{kind.value}_environment": "A=own"})) == {}
+
+
+# Ports ----------------------------------------------------------------------------------------------------------------
+
+
+def launches(offered: Range, **options: str) -> list[Launch | Decline]:
+    """What becomes of one large offer, with a master that serves on another agent unless one is asked for."""
+    wanted = configuration({name.replace("_", "-"): text for name, text in options.items()}).wanted
+    resources = (
+        Resource("cpus", "*", 16_000),
+        Resource("mem", "*", 64_000_000),
+        Resource("disk", "*", 64_000_000),
+        Resource("ports", "*", 0, (offered,)),
+    )
+    master = dataclasses.replace(RECORDS[Kind.MASTER], hostname="agent-0", deployed=True, formatted=True)
+    report = Report(master.task_id, TaskState.RUNNING, "S0", 1.0, 1.0, healthy=True)
+    serving = {"records": {master.slot: master}, "reports": {master.task_id: report}}
+    state = State(
+        wanted=wanted,
+        connected=True,
+        offers={"O1": Offer("O1", "S1", "agent-1", resources)},
+        **({} if options.get("workers") == "0" and "proxies" not in options else serving),
+    )
+    return [answer for answer in answers(state, openings(state, NOW), NOW) if not isinstance(answer, GiveBack)]
+
+
+PORT_OPTIONS: Final = [(kind, option) for kind, options in option_table.PORT_OPTIONS.items() for option in options]
+ONLY: Final = {
+    Kind.MASTER: {"workers": "0", "journal": "EMBEDDED"},
+    Kind.WORKER: {"workers": "1"},
+    Kind.PROXY: {"workers": "0", "proxies": "1"},
+}
+
+
+@pytest.mark.parametrize(("kind", "option"), PORT_OPTIONS, ids=lambda part: getattr(part, "name", part))
+def test_a_fixed_port_is_what_the_process_listens_at(kind: Kind, option: Option) -> None:
+    options = ONLY[kind] | {option.attribute: "31055"}
+    [launch_of] = launches(Range(31000, 31100), **options)
+    assert isinstance(launch_of, Launch)
+    [record] = launch_of.records
+    assert (record.kind, record.ports[option.port]) == (kind, 31055)
+    assert len(set(record.ports.values())) == len(record.ports)
+    configured = configuration({name.replace("_", "-"): text for name, text in options.items()})
+    sources = launch.Sources("http://e/e.pyz", "http://a/a.tar.gz")
+    masters = [record if kind is Kind.MASTER else RECORDS[Kind.MASTER]]
+    info = launch.task_info(configured, sources, "f", record, launch_of.resources[0], masters)
+    [ports] = [resource for resource in info["resources"] if resource["name"] == "ports"]
+    spans = [range(span["begin"], span["end"] + 1) for span in ports["ranges"]["range"]]
+    assert any(31055 in span for span in spans)
+    named = {port["name"]: port["number"] for port in info["discovery"]["ports"]["ports"]}
+    assert named[option.port.replace("_", "-")] == 31055
+    found = properties(info | {"data": json.loads(base64.b64decode(info["data"]))})
+    assert "31055" in [value.rpartition(":")[2] for name, value in found.items() if "port" in name or "address" in name]
+
+
+@pytest.mark.parametrize(("kind", "option"), PORT_OPTIONS, ids=lambda part: getattr(part, "name", part))
+def test_a_fixed_port_that_is_not_offered_is_the_reason(kind: Kind, option: Option) -> None:
+    [answer] = launches(Range(31000, 31100), **ONLY[kind], **{option.attribute: "19998"})
+    assert isinstance(answer, Decline)
+    assert answer.reason == (
+        f"does not offer port 19998, at which its {option.port} port is fixed: it offers 31000-31100"
+    )
+
+
+def test_what_may_have_any_port_leaves_those_that_are_fixed() -> None:
+    fixed = {"worker_rpc_port": "31000", "worker_web_port": "31001"}
+    [answer] = launches(Range(31000, 31100), workers="0", **fixed)
+    assert isinstance(answer, Launch)
+    [master] = answer.records
+    assert sorted(master.ports.values()) == [31002, 31003, 31004, 31005]
