@@ -110,6 +110,10 @@ class Configuration:
     java_options: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
     bind: str
+    image: str
+    network: str
+    network_labels: tuple[tuple[str, str], ...]
+    vips: str
     data_dir: str
     ram_dir: str
     masters: int
@@ -359,6 +363,10 @@ SEVERAL_MASTERS: Final = (
 EMBEDDED_FOLDER: Final = "an EMBEDDED journal lies on the masters' own agents; leave this out, or choose UFS"
 NO_MEMBERS: Final = "only members of an EMBEDDED journal listen there; choose EMBEDDED, or leave this out"
 OWN_PORT: Final = "give each a port of its own, or 0 for any"
+BOUND: Final = (
+    "in a container network there is no address of the agent to listen on; choose any, or leave out the network"
+)
+NO_NETWORK: Final = "there is no network whose labels these could be; give --network, or leave this out"
 NO_TIER: Final = "there is no tier that could lie on one; give --worker-ssd or --worker-hdd a size, or leave this out"
 
 
@@ -398,6 +406,10 @@ def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem("masters", f"{values['masters']} masters need one journal; {SEVERAL_MASTERS}"))
     problems.extend(_volume_problems(values))
     problems.extend(_port_problems(values))
+    if values.get("network") and values.get("bind") == "agent":
+        problems.append(Problem("bind", BOUND))
+    if values.get("network_labels") and values.get("network") == "":
+        problems.append(Problem("network-labels", NO_NETWORK))
     return problems
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import jinja2
 
-from framework import offers, site, wire
+from framework import offers, site, vips, wire
 from framework.config import Configuration
 from framework.messages import Launch
 from framework.model import Journal, Kind, Record, Resource
@@ -121,17 +121,13 @@ def task_info(
                 "uris": _uris(sources),
                 **_environment(configuration.environments[record.kind]),
             },
+            **_container(configuration, record),
             "resources": wire.mesos_resources(for_executor),
             "shutdown_grace_period": grace,
         },
         "kill_policy": {"grace_period": grace},
         "data": base64.b64encode(json.dumps(document).encode()).decode(),
-        "labels": {
-            "labels": [
-                {"key": "alluxio-mesos.slot", "value": record.slot},
-                {"key": "alluxio-mesos.configuration", "value": record.configuration},
-            ]
-        },
+        **_labels([("alluxio-mesos.slot", record.slot), ("alluxio-mesos.configuration", record.configuration)]),
         "discovery": _discovery(configuration, record),
     }
 
@@ -155,15 +151,57 @@ def _environment(variables: Mapping[str, str]) -> dict[str, Any]:
     return {"environment": {"variables": found}} if found else {}
 
 
+def _container(configuration: Configuration, record: Record) -> dict[str, Any]:
+    """What the executor runs in (mesos.proto, ContainerInfo); nothing where that is the bare agent."""
+    found: dict[str, Any] = {}
+    if configuration.image:
+        found["mesos"] = {"image": {"type": "DOCKER", "docker": {"name": configuration.image}}}
+        mounts = site.mounts(site.on_agent(configuration, record.hostname), record.kind)
+        found["volumes"] = [
+            {
+                "mode": "RW",
+                "container_path": inside,
+                "source": {"type": "HOST_PATH", "host_path": {"path": on_agent}},
+            }
+            for inside, on_agent in mounts.items()
+        ]
+    if configuration.network:
+        found["network_infos"] = [
+            {
+                "name": configuration.network,
+                **_labels(configuration.network_labels),
+                # A process keeps the agent's address and port, so that it is found as without a network.
+                "port_mappings": [
+                    {"host_port": port, "container_port": port, "protocol": "tcp"} for port in record.ports.values()
+                ],
+            }
+        ]
+    return {"container": {"type": "MESOS", **found}} if found else {}
+
+
+def _labels(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    found = [{"key": key, "value": value} for key, value in pairs]
+    return {"labels": {"labels": found}} if found else {}
+
+
 def _discovery(configuration: Configuration, record: Record) -> dict[str, Any]:
     """Mesos-DNS and DC/OS make names of this (mesos.proto, DiscoveryInfo)."""
-    ports = [{"number": port, "name": name.replace("_", "-"), "protocol": "tcp"} for name, port in record.ports.items()]
+    known = vips.of(configuration, record.kind)
+    ports = [
+        {
+            "number": port,
+            "name": name.replace("_", "-"),
+            "protocol": "tcp",
+            **_labels([known[name].label] if name in known else []),
+        }
+        for name, port in record.ports.items()
+    ]
     return {"visibility": "FRAMEWORK", "name": f"{record.slot}.{configuration.name}", "ports": {"ports": ports}}
 
 
 def launch_document(configuration: Configuration, record: Record, masters: Sequence[Record]) -> dict[str, Any]:
     """What the executor does, in its own terms (docs/executor.md)."""
-    configuration = site.on_agent(configuration, record.hostname)
+    configuration = site.in_task(site.on_agent(configuration, record.hostname))
     return {
         "version": DOCUMENT_VERSION,
         "slot": record.slot,
@@ -214,7 +252,7 @@ def _directories(configuration: Configuration, record: Record) -> list[dict[str,
             journal = {"path": f"{base}/journal", "bytes": 64 << 20, "purpose": "journal"}
             metastore = f"{site.data_folder(configuration, record.slot)}/metastore"
             return [
-                *([journal] if _is_path(base) else []),
+                *([journal] if site.is_path(base) else []),
                 {"path": metastore, "bytes": 64 << 20, "purpose": "metadata"},
             ]
         case Kind.WORKER:
@@ -224,10 +262,6 @@ def _directories(configuration: Configuration, record: Record) -> list[dict[str,
             ]
         case Kind.PROXY:
             return []
-
-
-def _is_path(uri: str) -> bool:
-    return uri.startswith("/")
 
 
 def _lock(configuration: Configuration, record: Record) -> dict[str, str]:
@@ -243,7 +277,7 @@ def _checks(configuration: Configuration, record: Record) -> list[dict[str, Any]
     lies that it would erase (C30). The operator's --format lets both pass.
     """
     base = site.journal_base(configuration, record.slot)
-    if record.kind is not Kind.MASTER or configuration.format == "yes" or not _is_path(base):
+    if record.kind is not Kind.MASTER or configuration.format == "yes" or not site.is_path(base):
         return []
     marker = f"{base}/journal-formatted"
     if record.formatted:
@@ -278,7 +312,7 @@ def _prepare(configuration: Configuration, record: Record) -> list[dict[str, Any
         "master",
     ]
     step = {"name": "format", "command": command, "environment": {}}
-    if _is_path(base):
+    if site.is_path(base):
         marker = f"{base}/journal-formatted"
         return [step | {"unless_exists": marker, "creates": marker}]
     return [step] if configuration.format == "yes" and not record.formatted else []
@@ -310,11 +344,13 @@ def _probe(configuration: Configuration, record: Record, process: Process) -> di
     """What tells that a process does its work. A standby master serves no page: its RPC port, which it opens when it
     takes part in the election, is the sign of all where there are several.
     """
+    # The executor is in the same network as the process; the way out and back in is none of its concerns.
+    host = "127.0.0.1" if configuration.network else record.hostname
     if process.ready_path is None or (record.kind is Kind.MASTER and configuration.journal_kind is not Journal.LOCAL):
         name = process.ready_port if process.ready_path is None else process.rpc_port
-        return {"kind": "tcp", "host": record.hostname, "port": record.ports[name]}
+        return {"kind": "tcp", "host": host, "port": record.ports[name]}
     port = record.ports[process.ready_port]
-    return {"kind": "http", "url": f"http://{record.hostname}:{port}{process.ready_path}"}
+    return {"kind": "http", "url": f"http://{host}:{port}{process.ready_path}"}
 
 
 def _common_flags(process: str, conf: str) -> list[str]:

@@ -264,6 +264,13 @@ IMAGE: Final = _matching(
     "write it as docker pull takes it, such as python:3.12-slim",
 )
 
+NETWORK: Final = _matching(
+    "[A-Za-z0-9][A-Za-z0-9._-]*",
+    "NETWORK",
+    "is no name of a network",
+    "use letters, digits, dots, dashes and underscores, with a letter or digit first",
+)
+
 # Addresses ------------------------------------------------------------------------------------------------------------
 
 _PORT: Final = "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"

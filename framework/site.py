@@ -17,6 +17,9 @@ from framework.model import Journal, Kind, Record
 
 
 AGENT: Final = "{agent}"  # in a folder's name: the agent's hostname, where agents share a file system
+# Where an image has the agent's folders. Not where they are on the agent: a container has a /dev/shm of its own, and
+# what is mounted below that may be hidden by it.
+INSIDE: Final = "/mnt/alluxio-mesos"
 
 
 def on_agent(configuration: Configuration, hostname: str) -> Configuration:
@@ -26,6 +29,30 @@ def on_agent(configuration: Configuration, hostname: str) -> Configuration:
         data_dir=configuration.data_dir.replace(AGENT, hostname),
         ram_dir=configuration.ram_dir.replace(AGENT, hostname),
     )
+
+
+def in_task(configuration: Configuration) -> Configuration:
+    """With the folders as a task sees them."""
+    if not configuration.image:
+        return configuration
+    return dataclasses.replace(configuration, data_dir=f"{INSIDE}/data", ram_dir=f"{INSIDE}/ram")
+
+
+def mounts(configuration: Configuration, kind: Kind) -> Mapping[str, str]:
+    """What a task in an image has of its agent: where it finds each folder, and what that is on the agent."""
+    inside = in_task(configuration)
+    if not configuration.image or kind is Kind.PROXY:
+        return {}
+    found = {inside.data_dir: configuration.data_dir}
+    if kind is Kind.WORKER:
+        found[inside.ram_dir] = configuration.ram_dir
+    # What is known by its path, to Alluxio's journal too, is where it always is.
+    known = (configuration.under_storage, configuration.journal_folder if kind is Kind.MASTER else "")
+    return found | {path: path for path in known if is_path(path)}
+
+
+def is_path(uri: str) -> bool:
+    return uri.startswith("/")
 
 
 def data_folder(configuration: Configuration, slot: str) -> str:

@@ -62,6 +62,8 @@ _OF_OPTION: Final[dict[str, list[Any]]] = {
     "scheduler-disk": [-1, "256"],
     "scheduler-user": ["a\nb", 1],
     "scheduler-python": ["python3; reboot", "$(id)", "a b", 3],
+    "image": ["two words", "-a", 3],
+    "network": ["two words", "-a", "a/b", 3],
     "scheduler-image": ["two words", "-a", 3],
     "scheduler-constraints": [
         "hostname",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from framework.config import CERTIFICATE, EMBEDDED_FOLDER, NO_MEMBERS, NO_TIER, SEVERAL_MASTERS
+from framework.config import BOUND, CERTIFICATE, EMBEDDED_FOLDER, NO_MEMBERS, NO_NETWORK, NO_TIER, SEVERAL_MASTERS
 from framework.model import MEMBER_PORTS, Kind
 from framework.option_table import PORT_OPTIONS, Option
 from framework.packaging import deployment
@@ -116,6 +116,8 @@ _RULES: Final[tuple[tuple[str, str, Schema], ...]] = (
         for option in PORT_OPTIONS[Kind.MASTER]
         if option.port in MEMBER_PORTS
     ),
+    ("alluxio", BOUND, _not(_all(_is_given("network"), _is("bind", "agent")))),
+    ("alluxio", NO_NETWORK, _any(_is_given("network"), _not(_is_given("network-labels")))),
     (
         "workers",
         NO_TIER,

@@ -142,6 +142,8 @@ def test_each_option_has_bad_values() -> None:
         ("masters", {"masters": 3, "journal": "EMBEDDED", "journal-folder": "/nfs"}, "journal-folder"),
         ("masters", {"master-journal-port": 31000}, "master-journal-port"),
         ("masters", {"job-master-journal-port": 31000}, "job-master-journal-port"),
+        ("alluxio", {"network": "dcos", "bind": "agent"}, "bind"),
+        ("alluxio", {"network-labels": "a=b"}, "network-labels"),
         ("workers", {"persistent-volumes": "yes"}, "persistent-volumes"),
     ],
 )

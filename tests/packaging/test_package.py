@@ -23,6 +23,7 @@ from framework import config
 from framework.cli import main, option_values
 from framework.config import Configuration
 from framework.model import ExitCode
+from framework.option_table import OPTIONS
 from framework.packaging import icons, universe
 
 SCHEMAS: Final = Path(__file__).parents[2] / ".." / "shared" / "schemas"
@@ -168,7 +169,10 @@ def test_dcos_and_plain_marathon_start_the_same_scheduler(
 ) -> None:
     options = json.loads(file.read_text(encoding="utf-8"))
     by_form = cosmos.defaults(of(package, "config.json"))
-    where = {"mesos": {"mesos": by_form["mesos"]["mesos"]}, "state": {"zookeeper": by_form["state"]["zookeeper"]}}
+    where: Json = {}
+    for option in OPTIONS:
+        if option.dcos is not None:
+            where.setdefault(option.group, {})[option.name] = by_form[option.group][option.name]
     dcos = by_cosmos(package, options)
     plain = by_hand(tmp_path, cosmos.merged(where, options), "--assets", ASSETS)
     assert started_with(dcos) == started_with(plain)

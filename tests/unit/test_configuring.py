@@ -51,6 +51,9 @@ OTHER: Final = {
     "job-worker-data-port": "31004",
     "job-worker-web-port": "31005",
     "proxy-port": "31006",
+    "image": "registry/jre:17",
+    "network": "dcos",
+    "vips": "yes",
     "bind": "any",
     "python": "/opt/python3",
     "stop-timeout": "50s",
@@ -102,7 +105,7 @@ def launched(configuration: Configuration, kind: Kind) -> str:
 
 def test_each_option_that_may_change_is_looked_at() -> None:
     missing = {option.name for option in config.OPTIONS} - set(OTHER) - set(config.FIXED)
-    assert missing == {"persistent-volumes"}  # which is nothing without a tier
+    assert missing == {"persistent-volumes", "network-labels"}  # which are nothing without a tier, or a network
 
 
 @pytest.mark.parametrize("name", OTHER)

@@ -161,3 +161,115 @@ def test_what_may_have_any_port_leaves_those_that_are_fixed() -> None:
     assert isinstance(answer, Launch)
     [master] = answer.records
     assert sorted(master.ports.values()) == [31002, 31003, 31004, 31005]
+
+
+# Containers -----------------------------------------------------------------------------------------------------------
+
+
+def mounted(info: Json) -> dict[str, str]:
+    """The agent's folders by where the container has them."""
+    volumes = info["executor"]["container"]["volumes"]
+    assert {volume["mode"] for volume in volumes} <= {"RW"}
+    return {volume["container_path"]: volume["source"]["host_path"]["path"] for volume in volumes}
+
+
+def test_tasks_run_on_the_bare_agent_by_default() -> None:
+    for kind in Kind:
+        info = told(kind)
+        assert "container" not in info["executor"]
+        assert "container" not in info
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_an_image_is_what_the_executor_runs_in(kind: Kind) -> None:
+    info = told(kind, image="registry.example/jre:17", under_storage="s3://bucket/")
+    container = info["executor"]["container"]
+    assert container["type"] == "MESOS"
+    assert container["mesos"] == {"image": {"type": "DOCKER", "docker": {"name": "registry.example/jre:17"}}}
+    assert "container" not in info  # with an executor of its own a task has none
+    assert info["executor"]["command"] == told(kind)["executor"]["command"]  # Alluxio comes in the bundle as ever
+
+
+def test_in_an_image_the_folders_are_those_of_the_agent() -> None:
+    options = {"image": "jre:17", "data_dir": "/mnt/{agent}/data", "under_storage": "s3://bucket/"}
+    worker, master = told(Kind.WORKER, worker_ssd="1GB", **options), told(Kind.MASTER, **options)
+    data, ram = "/mnt/alluxio-mesos/data", "/mnt/alluxio-mesos/ram"
+    assert mounted(worker) == {data: "/mnt/agent-1/data", ram: "/dev/shm/alluxio-mesos"}
+    assert mounted(master) == {data: "/mnt/agent-1/data"}
+    assert mounted(told(Kind.PROXY, **options)) == {}
+    folders = [folder["path"] for info in (worker, master) for folder in info["data"]["directories"]]
+    assert folders == [
+        f"{ram}/alluxio/worker-0",
+        f"{data}/alluxio/worker-0/ssd",
+        f"{data}/alluxio/master-0/journal",
+        f"{data}/alluxio/master-0/metastore",
+    ]
+    assert worker["data"]["lock"] == f"{ram}/alluxio/worker-0@agent-1.lock"
+    assert properties(master)["alluxio.master.journal.folder"] == f"{data}/alluxio/master-0/journal"
+    # Nothing else names a folder that is not there.
+    assert not any(own in json.dumps(info["data"]) for info in (worker, master) for own in ("/dev/shm", "/mnt/agent-1"))
+
+
+def test_what_is_known_by_its_path_has_it_in_an_image_too() -> None:
+    options = {"image": "jre:17", "masters": "3", "journal_folder": "/nfs/journals", "under_storage": "/nfs/data"}
+    assert {"/nfs/journals": "/nfs/journals", "/nfs/data": "/nfs/data"}.items() <= mounted(
+        told(Kind.MASTER, **options)
+    ).items()
+    assert set(mounted(told(Kind.WORKER, **options))) & {"/nfs/data", "/nfs/journals"} == {"/nfs/data"}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_network_maps_each_port_of_the_agent_to_the_same_one(kind: Kind) -> None:
+    info = told(kind, network="dcos", network_labels="group=cache;zone=a")
+    container = info["executor"]["container"]
+    assert container.keys() == {"type", "network_infos"}
+    [network] = container["network_infos"]
+    assert network["name"] == "dcos"
+    assert network["labels"] == {"labels": [{"key": "group", "value": "cache"}, {"key": "zone", "value": "a"}]}
+    ports = RECORDS[kind].ports.values()
+    assert network["port_mappings"] == [
+        {"host_port": port, "container_port": port, "protocol": "tcp"} for port in ports
+    ]
+    assert "labels" not in told(kind, network="dcos")["executor"]["container"]["network_infos"][0]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_in_a_network_a_process_listens_everywhere_and_is_known_by_its_agent(kind: Kind) -> None:
+    plain, inside = told(kind), told(kind, network="dcos")
+    assert properties(inside) == properties(plain)
+    assert {value for name, value in properties(inside).items() if name.endswith("bind.host")} == {"0.0.0.0"}
+    for process in inside["data"]["processes"]:
+        for probe in (process["ready"], process["alive"]):
+            assert probe.get("host", probe.get("url", "")).removeprefix("http://").startswith("127.0.0.1")
+
+
+# Names ----------------------------------------------------------------------------------------------------------------
+
+
+def labelled(info: Json) -> dict[str, str]:
+    """The VIPs by the names of their ports."""
+    found = {}
+    for port in info["discovery"]["ports"]["ports"]:
+        for label in port.get("labels", {}).get("labels", []):
+            assert label["key"] == "VIP_0"
+            found[port["name"]] = label["value"]
+    return found
+
+
+def test_vips_are_labels_of_the_ports_that_clients_come_to() -> None:
+    assert [labelled(told(kind)) for kind in Kind] == [{}, {}, {}]
+    assert labelled(told(Kind.MASTER, vips="yes")) == {"rpc": "/master:19998", "web": "/web:19999"}
+    assert labelled(told(Kind.WORKER, vips="yes")) == {}
+    assert labelled(told(Kind.PROXY, vips="yes")) == {"web": "/s3:39999"}
+
+
+def test_of_several_masters_none_has_a_vip_as_only_one_of_them_serves() -> None:
+    assert labelled(told(Kind.MASTER, vips="yes", masters="3", journal_folder="/nfs")) == {}
+    assert labelled(told(Kind.PROXY, vips="yes", masters="3", journal_folder="/nfs")) == {"web": "/s3:39999"}
+
+
+def test_the_ports_of_a_task_have_names() -> None:
+    info = told(Kind.WORKER, name="cache")
+    assert (info["discovery"]["name"], info["discovery"]["visibility"]) == ("worker-0.cache", "FRAMEWORK")
+    named = {port["name"]: (port["number"], port["protocol"]) for port in info["discovery"]["ports"]["ports"]}
+    assert named == {name.replace("_", "-"): (port, "tcp") for name, port in RECORDS[Kind.WORKER].ports.items()}

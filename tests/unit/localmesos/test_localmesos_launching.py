@@ -1,0 +1,27 @@
+"""What localmesos refuses to start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from localmesos.containerizer import LaunchError
+from localmesos.launching import refuse_containers
+
+
+@pytest.mark.parametrize(
+    ("container", "sentence"),
+    [
+        ({"mesos": {"image": {"type": "DOCKER"}}}, "Unsupported container image type: DOCKER"),
+        ({"network_infos": [{"groups": []}, {"name": "dcos"}]}, "Unknown CNI network 'dcos'"),
+    ],
+)
+def test_what_needs_a_container_is_not_started_without_one(container: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(LaunchError, match=f"^Failed to launch container: {sentence}$"):
+        refuse_containers({"container": {"type": "MESOS", **container}})
+
+
+@pytest.mark.parametrize("info", [{}, {"container": {"type": "MESOS", "mesos": {}, "network_infos": [{}]}}])
+def test_a_container_that_asks_for_neither_is(info: dict[str, Any]) -> None:
+    refuse_containers(info)
