@@ -22,7 +22,6 @@ from framework.option_table import (
     OPTIONS,
     PORT_OPTIONS,
     PROCESS_OPTIONS,
-    Authentication,
     Option,
     launched_with,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "GROUPS",
     "OPTIONS",
     "PROCESS_OPTIONS",
-    "Authentication",
     "Configuration",
     "Invalid",
     "Option",
@@ -61,6 +59,7 @@ class Problem:
         return f"--{self.option}: {self.sentence}"
 
 
+KEYTAB_FILE: Final = "hdfs.keytab"
 JOB_DIRECT: Final = 64  # MiB of direct memory of a job master, a job worker or a proxy: they move few bytes themselves
 
 
@@ -109,6 +108,11 @@ class Configuration:
     properties: tuple[tuple[str, str], ...]
     java_options: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
+    secret_environment: tuple[tuple[str, str], ...]
+    secret_files: tuple[tuple[str, str], ...]
+    hdfs_principal: str
+    hdfs_keytab: str
+    hdfs_keytab_secret: str
     bind: str
     image: str
     network: str
@@ -223,6 +227,11 @@ class Configuration:
             process: Extra(self.properties + extra.properties, self.java_options + extra.java_options)
             for process, extra in own.items()
         }
+
+    def secrets(self, kind: Kind) -> Mapping[str, str]:
+        """The names of the secrets that a task of this kind has in files, by the files' names."""
+        keytab = {KEYTAB_FILE: self.hdfs_keytab_secret} if self.hdfs_keytab_secret and kind is not Kind.PROXY else {}
+        return dict(self.secret_files) | keytab
 
     @property
     def environments(self) -> Mapping[Kind, Mapping[str, str]]:
@@ -361,6 +370,8 @@ SEVERAL_MASTERS: Final = (
     "give --journal-folder, a folder that every agent reaches (NFS for example), or choose --journal EMBEDDED"
 )
 EMBEDDED_FOLDER: Final = "an EMBEDDED journal lies on the masters' own agents; leave this out, or choose UFS"
+KEYTAB: Final = "hdfs-principal and its keytab go together; give both, or none"
+ONE_KEYTAB: Final = "hdfs-keytab-secret takes the place of hdfs-keytab; give one of them"
 NO_MEMBERS: Final = "only members of an EMBEDDED journal listen there; choose EMBEDDED, or leave this out"
 OWN_PORT: Final = "give each a port of its own, or 0 for any"
 BOUND: Final = (
@@ -406,11 +417,22 @@ def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem("masters", f"{values['masters']} masters need one journal; {SEVERAL_MASTERS}"))
     problems.extend(_volume_problems(values))
     problems.extend(_port_problems(values))
+    problems.extend(_kerberos_problems(values))
     if values.get("network") and values.get("bind") == "agent":
         problems.append(Problem("bind", BOUND))
     if values.get("network_labels") and values.get("network") == "":
         problems.append(Problem("network-labels", NO_NETWORK))
     return problems
+
+
+def _kerberos_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    if not {"hdfs_principal", "hdfs_keytab", "hdfs_keytab_secret"} <= set(values):
+        return
+    principal, file, secret = values["hdfs_principal"], values["hdfs_keytab"], values["hdfs_keytab_secret"]
+    if file and secret:
+        yield Problem("hdfs-keytab-secret", ONE_KEYTAB)
+    elif bool(principal) != bool(file or secret):
+        yield Problem("hdfs-keytab" if principal else "hdfs-principal", KEYTAB)
 
 
 def _port_problems(values: Mapping[str, Any]) -> Iterator[Problem]:

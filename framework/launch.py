@@ -119,7 +119,7 @@ def task_info(
                 "shell": True,
                 "value": f"exec {configuration.python} -I {EXECUTOR_FILE}",
                 "uris": _uris(sources),
-                **_environment(configuration.environments[record.kind]),
+                **_environment(configuration.environments[record.kind], configuration.secret_environment),
             },
             **_container(configuration, record),
             "resources": wire.mesos_resources(for_executor),
@@ -145,10 +145,16 @@ def _uris(sources: Sources) -> list[dict[str, Any]]:
     return [{"value": sources.executor, "extract": False, "cache": True, "output_file": EXECUTOR_FILE}, *archives]
 
 
-def _environment(variables: Mapping[str, str]) -> dict[str, Any]:
-    """The executor's, which its processes inherit (mesos.proto, Environment)."""
-    found = [{"name": name, "type": "VALUE", "value": value} for name, value in variables.items()]
+def _environment(variables: Mapping[str, str], secrets: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The executor's, which its processes inherit (mesos.proto, Environment). The agent puts a secret's value in."""
+    plain = {name: {"type": "VALUE", "value": value} for name, value in variables.items()}
+    secret = {name: {"type": "SECRET", "secret": _secret(path)} for name, path in secrets}
+    found = [{"name": name, **variable} for name, variable in (plain | secret).items()]
     return {"environment": {"variables": found}} if found else {}
+
+
+def _secret(name: str) -> dict[str, Any]:
+    return {"type": "REFERENCE", "reference": {"name": name}}
 
 
 def _container(configuration: Configuration, record: Record) -> dict[str, Any]:
@@ -156,15 +162,23 @@ def _container(configuration: Configuration, record: Record) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if configuration.image:
         found["mesos"] = {"image": {"type": "DOCKER", "docker": {"name": configuration.image}}}
-        mounts = site.mounts(site.on_agent(configuration, record.hostname), record.kind)
-        found["volumes"] = [
-            {
-                "mode": "RW",
-                "container_path": inside,
-                "source": {"type": "HOST_PATH", "host_path": {"path": on_agent}},
-            }
+    mounts = site.mounts(site.on_agent(configuration, record.hostname), record.kind)
+    volumes = [
+        *(
+            {"mode": "RW", "container_path": inside, "source": {"type": "HOST_PATH", "host_path": {"path": on_agent}}}
             for inside, on_agent in mounts.items()
-        ]
+        ),
+        *(
+            {
+                "mode": "RO",
+                "container_path": f"{site.SECRETS}/{file}",
+                "source": {"type": "SECRET", "secret": _secret(name)},
+            }
+            for file, name in configuration.secrets(record.kind).items()
+        ),
+    ]
+    if volumes:
+        found["volumes"] = volumes
     if configuration.network:
         found["network_infos"] = [
             {

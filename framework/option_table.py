@@ -7,7 +7,6 @@ here reads the environment, a file or the command line.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -30,6 +29,10 @@ from framework.option_types import (
     PREFIX,
     PROPERTIES,
     ROLE,
+    SECRET,
+    SECRET_FILES,
+    SECRET_VARIABLES,
+    SECURITY,
     URI,
     WEB_ADDRESS,
     WORKER_COUNT,
@@ -43,13 +46,6 @@ from framework.option_types import (
 )
 
 ENVIRONMENT_PREFIX: Final = "ALLUXIO_MESOS_"
-
-
-class Authentication(enum.StrEnum):
-    """alluxio.security.authentication.type; the two that need nothing outside."""
-
-    SIMPLE = "SIMPLE"
-    NOSASL = "NOSASL"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,6 +78,7 @@ ALL: Final = Change(frozenset(Kind))
 MASTERS: Final = Change(frozenset({Kind.MASTER}))
 WORKERS: Final = Change(frozenset({Kind.WORKER}))
 PROXIES: Final = Change(frozenset({Kind.PROXY}))
+HDFS: Final = Change(frozenset({Kind.MASTER, Kind.WORKER}))
 NONE: Final = Change(frozenset())
 PROCESS: Final = Change(
     frozenset(), "it is one scheduler process's own; start that one with another value", process=True
@@ -368,7 +365,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "security",
         "alluxio",
-        words(*Authentication, value="TYPE"),
+        SECURITY,
         "SIMPLE",
         "how Alluxio's clients and servers authenticate: SIMPLE or NOSASL",
         fixed("clients, masters and workers must agree on it at any moment", ALL),
@@ -389,6 +386,40 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "",
         "further environment variables of every task, such as JAVA_HOME=/opt/java; no secrets, which Mesos would show",
         ALL,
+    ),
+    Option(
+        "secret-environment",
+        "alluxio",
+        SECRET_VARIABLES,
+        "",
+        "environment variables of every task out of Mesos's secret store, such as AWS_SECRET_ACCESS_KEY=cache/s3-key",
+        ALL,
+    ),
+    Option(
+        "secret-files",
+        "alluxio",
+        SECRET_FILES,
+        "",
+        "files of every task out of Mesos's secret store: ca.pem=cache/ca is secrets/ca.pem in the task's sandbox",
+        ALL,
+    ),
+    Option(
+        "hdfs-principal",
+        "alluxio",
+        line("PRINCIPAL"),
+        "",
+        "the Kerberos principal of masters and workers, where an under-storage is HDFS with Kerberos; _HOST in it "
+        "stands for the agent's hostname",
+        HDFS,
+    ),
+    Option("hdfs-keytab", "alluxio", FILE, "", "the file on each agent that holds the principal's keytab", HDFS),
+    Option(
+        "hdfs-keytab-secret",
+        "alluxio",
+        SECRET,
+        "",
+        "the name of the secret in Mesos's secret store that holds the principal's keytab, instead of hdfs-keytab",
+        HDFS,
     ),
     Option(
         "bind",

@@ -225,6 +225,21 @@ def words(*allowed: str, value: str = "") -> Type:
     return Type(read, value or "|".join(allowed), advice, {"type": "string", "enum": list(allowed)})
 
 
+_SECURITY: Final = words("SIMPLE", "NOSASL", value="TYPE")
+
+
+def _read_security(text: str) -> str:
+    if text == "KERBEROS":
+        raise Invalid(f"{text!r} is not in Alluxio's open-source edition, whose servers refuse it; {SECURITY.advice}")
+    return str(_SECURITY.read(text))
+
+
+# alluxio.security.authentication.type; those that need nothing outside.
+SECURITY: Final = dataclasses.replace(
+    _SECURITY,
+    read=_read_security,
+    advice=f"{_SECURITY.advice}; for HDFS with Kerberos give hdfs-principal and its keytab",
+)
 NO_YES: Final = dataclasses.replace(words("no", "yes"), value="yes|no")
 
 
@@ -350,47 +365,46 @@ ADDRESSES: Final = Type(
 # Lists ----------------------------------------------------------------------------------------------------------------
 
 
-def _read_properties(text: str) -> tuple[tuple[str, str], ...]:
-    """``key=value`` pairs between semicolons."""
-    pairs = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        key, equals, value = part.partition("=")
-        if not equals or not re.fullmatch(r"[a-z][a-z0-9.\-_]*", key.strip(), re.IGNORECASE):
-            raise Invalid(f"{part!r} is no property; {PROPERTIES.advice}")
-        pairs.append((key.strip(), value.strip()))
-    return tuple(pairs)
+def _pairs(name: str, refusal: str, value: str, advice: str, masked: Callable[[str], str] = masked) -> Type:
+    """``NAME=value`` pairs between semicolons; ``name`` is a regular expression."""
+
+    def read(text: str) -> tuple[tuple[str, str], ...]:
+        pairs = []
+        for part in filter(None, (part.strip() for part in text.split(";"))):
+            key, equals, content = part.partition("=")
+            if not equals or not re.fullmatch(name, key.strip()):
+                raise Invalid(f"{part!r} is no {refusal}; {advice}")
+            pairs.append((key.strip(), content.strip()))
+        return tuple(pairs)
+
+    entry = rf"\s*(({name})\s*=[^;]*)?"
+    return Type(read, value, advice, _text_schema(f"{entry}(;{entry})*"), (), masked)
 
 
-_PROPERTY: Final = r"\s*([A-Za-z][A-Za-z0-9._-]*\s*=[^;]*)?"
-PROPERTIES: Final = Type(
-    _read_properties,
-    "PROPERTIES",
-    "write key=value pairs with ';' between them",
-    _text_schema(f"{_PROPERTY}(;{_PROPERTY})*"),
-    (),
+PROPERTIES: Final = _pairs(
+    "[A-Za-z][A-Za-z0-9._-]*", "property", "PROPERTIES", "write key=value pairs with ';' between them"
 )
-
-
-def _read_environment(text: str) -> tuple[tuple[str, str], ...]:
-    """``NAME=value`` pairs between semicolons."""
-    pairs = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        name, equals, value = part.partition("=")
-        if not equals or not re.fullmatch(_VARIABLE, name.strip()):
-            raise Invalid(f"{part!r} is no variable that may be set; {ENVIRONMENT.advice}")
-        pairs.append((name.strip(), value.strip()))
-    return tuple(pairs)
-
-
 # Mesos gives an executor variables of these beginnings, and it could not work with others.
 _VARIABLE: Final = "(?!MESOS_|LIBPROCESS_)[A-Za-z_][A-Za-z0-9_]*"
-_ENTRY: Final = rf"\s*({_VARIABLE}\s*=[^;]*)?"
-ENVIRONMENT: Final = Type(
-    _read_environment,
-    "VARIABLES",
-    "write NAME=value pairs with ';' between them; names that begin with MESOS_ or LIBPROCESS_ are Mesos's own",
-    _text_schema(f"{_ENTRY}(;{_ENTRY})*"),
-    (),
+_OWN: Final = "names that begin with MESOS_ or LIBPROCESS_ are Mesos's own"
+ENVIRONMENT: Final = _pairs(
+    _VARIABLE, "variable that may be set", "VARIABLES", f"write NAME=value pairs with ';' between them; {_OWN}"
+)
+SECRET: Final = line("SECRET")
+# What stands in these is the names of secrets, and none itself.
+SECRET_VARIABLES: Final = _pairs(
+    _VARIABLE,
+    "variable that may be set",
+    "SECRETS",
+    f"write NAME=secret pairs with ';' between them; {_OWN}",
+    masked=str,
+)
+SECRET_FILES: Final = _pairs(
+    "[A-Za-z0-9][A-Za-z0-9._-]*",
+    "file out of a secret",
+    "SECRETS",
+    "write file=secret pairs with ';' between them, the file without a folder",
+    masked=str,
 )
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from framework.config import Configuration
+from framework.config import KEYTAB_FILE, Configuration
 from framework.model import Journal, Kind, Record
 
 # Folders --------------------------------------------------------------------------------------------------------------
@@ -47,7 +47,8 @@ def mounts(configuration: Configuration, kind: Kind) -> Mapping[str, str]:
     if kind is Kind.WORKER:
         found[inside.ram_dir] = configuration.ram_dir
     # What is known by its path, to Alluxio's journal too, is where it always is.
-    known = (configuration.under_storage, configuration.journal_folder if kind is Kind.MASTER else "")
+    journal = configuration.journal_folder if kind is Kind.MASTER else ""
+    known = (configuration.under_storage, journal, configuration.hdfs_keytab)
     return found | {path: path for path in known if is_path(path)}
 
 
@@ -132,6 +133,8 @@ def properties(
         "alluxio.network.connection.shutdown.timeout": "500ms",
     }
     found |= _masters_properties(configuration, masters)
+    if record.kind is not Kind.PROXY:
+        found |= _kerberos_properties(configuration)
     match record.kind:
         case Kind.MASTER:
             found |= _own_address(record) | _master_properties(configuration, record)
@@ -144,6 +147,23 @@ def properties(
             }
     found |= _bind_properties(configuration, record)
     return found | dict(configuration.extras[process or record.kind.value].properties)
+
+
+SECRETS: Final = "secrets"  # the folder in the sandbox that holds those that are files
+
+
+def _kerberos_properties(configuration: Configuration) -> dict[str, str]:
+    """Masters and workers log in to HDFS as one principal, and so do the job service's processes, which go by a
+    worker's.
+    """
+    if not configuration.hdfs_principal:
+        return {}
+    keytab = configuration.hdfs_keytab or f"${{SANDBOX}}/{SECRETS}/{KEYTAB_FILE}"
+    return {
+        f"alluxio.{kind}.{name}": value
+        for kind in ("master", "worker")
+        for name, value in (("principal", configuration.hdfs_principal), ("keytab.file", keytab))
+    }
 
 
 # A connection to a host that is cut off tells nothing. With Alluxio's own values the workers notice that after a

@@ -35,7 +35,7 @@ def command_executor(framework_id: str, task: Json) -> Json:
 
 
 def refuse_containers(info: Json) -> None:
-    """There are none here. Raises LaunchError with Mesos's own words, as an agent has it that is set up for none."""
+    """There are none here, and no secrets. Raises LaunchError as an agent does that is set up for none."""
     container = info.get("container", {})
     image = container.get("mesos", {}).get("image")
     if image is not None:
@@ -43,6 +43,10 @@ def refuse_containers(info: Json) -> None:
     for network in container.get("network_infos", []):
         if "name" in network:
             raise LaunchError(f"Failed to launch container: Unknown CNI network '{network['name']}'")
+    variables = info.get("command", {}).get("environment", {}).get("variables", [])
+    volumes = container.get("volumes", [])
+    if any(one.get("type") == "SECRET" for one in [*variables, *(volume.get("source", {}) for volume in volumes)]):
+        raise LaunchError("Failed to launch container: there is a secret, and no secret resolver")
 
 
 def mount_volumes(containerizer: Containerizer, executor: Executor) -> None:

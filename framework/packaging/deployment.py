@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from framework import config, option_types
 from framework.option_table import GROUPS, NONE, OPTIONS, Option
-from framework.option_types import CPUS, URI, Invalid, Type, line, whole
+from framework.option_types import CPUS, SECRET, URI, Invalid, Type, line, whole
 
 OPERATORS: Final = ("UNIQUE", "CLUSTER", "GROUP_BY", "LIKE", "UNLIKE", "MAX_PER", "IS")
 
@@ -45,7 +45,6 @@ MARATHON_CONSTRAINTS: Final = Type(
         },
     },
 )
-SECRET: Final = line("SECRET")
 
 # The secrets of the scheduler's options that Marathon may give it, by the name of the option here.
 DEPLOYMENT: Final[tuple[Option, ...]] = (

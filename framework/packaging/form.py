@@ -10,7 +10,17 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from framework.config import BOUND, CERTIFICATE, EMBEDDED_FOLDER, NO_MEMBERS, NO_NETWORK, NO_TIER, SEVERAL_MASTERS
+from framework.config import (
+    BOUND,
+    CERTIFICATE,
+    EMBEDDED_FOLDER,
+    KEYTAB,
+    NO_MEMBERS,
+    NO_NETWORK,
+    NO_TIER,
+    ONE_KEYTAB,
+    SEVERAL_MASTERS,
+)
 from framework.model import MEMBER_PORTS, Kind
 from framework.option_table import PORT_OPTIONS, Option
 from framework.packaging import deployment
@@ -116,6 +126,12 @@ _RULES: Final[tuple[tuple[str, str, Schema], ...]] = (
         for option in PORT_OPTIONS[Kind.MASTER]
         if option.port in MEMBER_PORTS
     ),
+    (
+        "alluxio",
+        KEYTAB,
+        _both_or_none(_is_given("hdfs-principal"), _any(_is_given("hdfs-keytab"), _is_given("hdfs-keytab-secret"))),
+    ),
+    ("alluxio", ONE_KEYTAB, _not(_all(_is_given("hdfs-keytab"), _is_given("hdfs-keytab-secret")))),
     ("alluxio", BOUND, _not(_all(_is_given("network"), _is("bind", "agent")))),
     ("alluxio", NO_NETWORK, _any(_is_given("network"), _not(_is_given("network-labels")))),
     (

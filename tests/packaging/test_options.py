@@ -89,7 +89,7 @@ def test_the_page_is_what_the_table_says() -> None:
 
 def test_no_packaged_option_is_a_secret_itself() -> None:
     speaking = [option for option in PACKAGED if re.search("token|secret|password|key|auth", option.name)]
-    assert {option.value for option in speaking} == {"FILE", "SECRET"}
+    assert {option.value for option in speaking} == {"FILE", "SECRET", "SECRETS"}
 
 
 # The form -------------------------------------------------------------------------------------------------------------
@@ -142,6 +142,10 @@ def test_each_option_has_bad_values() -> None:
         ("masters", {"masters": 3, "journal": "EMBEDDED", "journal-folder": "/nfs"}, "journal-folder"),
         ("masters", {"master-journal-port": 31000}, "master-journal-port"),
         ("masters", {"job-master-journal-port": 31000}, "job-master-journal-port"),
+        ("alluxio", {"hdfs-principal": "p"}, "hdfs-keytab"),
+        ("alluxio", {"hdfs-keytab": "/k"}, "hdfs-principal"),
+        ("alluxio", {"hdfs-keytab-secret": "k"}, "hdfs-principal"),
+        ("alluxio", {"hdfs-principal": "p", "hdfs-keytab-secret": "k", "hdfs-keytab": "/k"}, "hdfs-keytab-secret"),
         ("alluxio", {"network": "dcos", "bind": "agent"}, "bind"),
         ("alluxio", {"network-labels": "a=b"}, "network-labels"),
         ("workers", {"persistent-volumes": "yes"}, "persistent-volumes"),

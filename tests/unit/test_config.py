@@ -227,7 +227,7 @@ def test_no_option_takes_a_token() -> None:
     assert not [
         option.name
         for option in OPTIONS
-        if re.search("token|secret|password|key", option.name) and option.value != "FILE"
+        if re.search("token|secret|password|key", option.name) and option.value not in {"FILE", "SECRET", "SECRETS"}
     ]
 
 
@@ -245,6 +245,19 @@ def test_tasks_of_one_agent_have_ports_of_their_own() -> None:
     ]
     fixed = configuration(journal="EMBEDDED", master_journal_port="19200", master_rpc_port="0", proxy_port="0")
     assert (fixed.needs[Kind.MASTER].fixed_ports, fixed.needs[Kind.PROXY].fixed_ports) == ((("journal", 19200),), ())
+
+
+def test_kerberos_is_for_hdfs_alone() -> None:
+    assert problems(security="KERBEROS") == [
+        "--security: 'KERBEROS' is not in Alluxio's open-source edition, whose servers refuse it; choose one of "
+        "SIMPLE, NOSASL; for HDFS with Kerberos give hdfs-principal and its keytab"
+    ]
+    together = "hdfs-principal and its keytab go together; give both, or none"
+    assert problems(hdfs_principal="alluxio/_HOST@REALM") == [f"--hdfs-keytab: {together}"]
+    assert problems(hdfs_keytab="/k") == problems(hdfs_keytab_secret="k") == [f"--hdfs-principal: {together}"]
+    assert problems(hdfs_principal="p", hdfs_keytab="/k", hdfs_keytab_secret="k") == [
+        "--hdfs-keytab-secret: hdfs-keytab-secret takes the place of hdfs-keytab; give one of them"
+    ]
 
 
 def test_several_masters_need_one_journal() -> None:
@@ -343,6 +356,8 @@ def test_what_is_recorded_is_what_is_wanted() -> None:
         ("environment", "A=b;AWS_SECRET_ACCESS_KEY=x y;C=d", "A=b;AWS_SECRET_ACCESS_KEY=***;C=d"),
         ("under-storage", "hdfs://user:word@host:1/x", "hdfs://user:***@host:1/x"),
         ("under-storage", "s3://bucket/x@y:z", "s3://bucket/x@y:z"),
+        ("secret-environment", "AWS_SECRET_ACCESS_KEY=cache/key", "AWS_SECRET_ACCESS_KEY=cache/key"),  # its name alone
+        ("secret-files", "key.pem=cache/key", "key.pem=cache/key"),
     ],
 )
 def test_no_secret_is_recorded(option: str, text: str, kept: str | None) -> None:

@@ -51,6 +51,8 @@ OTHER: Final = {
     "job-worker-data-port": "31004",
     "job-worker-web-port": "31005",
     "proxy-port": "31006",
+    "secret-environment": "E=f/g",
+    "secret-files": "e.pem=f/g",
     "image": "registry/jre:17",
     "network": "dcos",
     "vips": "yes",
@@ -105,7 +107,8 @@ def launched(configuration: Configuration, kind: Kind) -> str:
 
 def test_each_option_that_may_change_is_looked_at() -> None:
     missing = {option.name for option in config.OPTIONS} - set(OTHER) - set(config.FIXED)
-    assert missing == {"persistent-volumes", "network-labels"}  # which are nothing without a tier, or a network
+    hdfs = {"hdfs-principal", "hdfs-keytab", "hdfs-keytab-secret"}  # which are nothing without each other
+    assert missing - hdfs == {"persistent-volumes", "network-labels"}  # … without a tier, or a network
 
 
 @pytest.mark.parametrize("name", OTHER)

@@ -168,7 +168,7 @@ def test_what_may_have_any_port_leaves_those_that_are_fixed() -> None:
 
 def mounted(info: Json) -> dict[str, str]:
     """The agent's folders by where the container has them."""
-    volumes = info["executor"]["container"]["volumes"]
+    volumes = info["executor"]["container"].get("volumes", [])
     assert {volume["mode"] for volume in volumes} <= {"RW"}
     return {volume["container_path"]: volume["source"]["host_path"]["path"] for volume in volumes}
 
@@ -273,3 +273,68 @@ def test_the_ports_of_a_task_have_names() -> None:
     assert (info["discovery"]["name"], info["discovery"]["visibility"]) == ("worker-0.cache", "FRAMEWORK")
     named = {port["name"]: (port["number"], port["protocol"]) for port in info["discovery"]["ports"]["ports"]}
     assert named == {name.replace("_", "-"): (port, "tcp") for name, port in RECORDS[Kind.WORKER].ports.items()}
+
+
+# Secrets --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_secret_is_named_and_its_agent_puts_it_in(kind: Kind) -> None:
+    info = told(kind, secret_environment="AWS_SECRET_ACCESS_KEY=cache/s3;A=b", environment="A=plain;C=d")
+    found = info["executor"]["command"]["environment"]["variables"]
+    assert found == [
+        {"name": "A", "type": "SECRET", "secret": {"type": "REFERENCE", "reference": {"name": "b"}}},
+        {"name": "C", "type": "VALUE", "value": "d"},
+        {
+            "name": "AWS_SECRET_ACCESS_KEY",
+            "type": "SECRET",
+            "secret": {"type": "REFERENCE", "reference": {"name": "cache/s3"}},
+        },
+    ]
+    assert "container" not in info["executor"]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_secret_that_is_a_file_lies_in_the_sandbox(kind: Kind) -> None:
+    container = told(kind, secret_files="ca.pem=cache/ca")["executor"]["container"]
+    assert container == {
+        "type": "MESOS",
+        "volumes": [
+            {
+                "mode": "RO",
+                "container_path": "secrets/ca.pem",
+                "source": {"type": "SECRET", "secret": {"type": "REFERENCE", "reference": {"name": "cache/ca"}}},
+            }
+        ],
+    }
+    volumes = told(kind, secret_files="ca.pem=cache/ca", image="jre:17")["executor"]["container"]["volumes"]
+    assert volumes[-1:] == container["volumes"]
+
+
+@pytest.mark.parametrize("kind", [Kind.MASTER, Kind.WORKER])
+def test_a_principal_of_hdfs_logs_in_with_a_file_of_the_agent_or_with_a_secret(kind: Kind) -> None:
+    principal = "alluxio/_HOST@REALM"
+    for keytab, option in (
+        ("/etc/alluxio.keytab", {"hdfs_keytab": "/etc/alluxio.keytab"}),
+        ("${SANDBOX}/secrets/hdfs.keytab", {"hdfs_keytab_secret": "cache/keytab"}),
+    ):
+        info = told(kind, hdfs_principal=principal, **option)
+        for process in launch.PROCESSES[kind]:
+            found = properties(info, "" if process.name == kind.value else process.name)
+            assert {name: value for name, value in found.items() if "principal" in name or "keytab" in name} == {
+                "alluxio.master.principal": principal,
+                "alluxio.master.keytab.file": keytab,
+                "alluxio.worker.principal": principal,
+                "alluxio.worker.keytab.file": keytab,
+            }
+        volumes = info["executor"].get("container", {}).get("volumes", [])
+        assert [volume["container_path"] for volume in volumes] == (
+            ["secrets/hdfs.keytab"] if "hdfs_keytab_secret" in option else []
+        )
+    in_image = told(kind, hdfs_principal=principal, hdfs_keytab="/etc/alluxio.keytab", image="jre:17")
+    assert mounted(in_image)["/etc/alluxio.keytab"] == "/etc/alluxio.keytab"
+
+
+def test_a_proxy_has_no_principal() -> None:
+    proxy = told(Kind.PROXY, hdfs_principal="p", hdfs_keytab_secret="k")
+    assert proxy == told(Kind.PROXY)
