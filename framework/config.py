@@ -142,6 +142,7 @@ class Configuration:
     job_master_journal_port: int
     master_placement: tuple[Constraint, ...]
     workers: int | None
+    worker_groups: Mapping[str, Mapping[str, Any]]
     worker_cpus: int
     worker_heap: int
     worker_direct: int

@@ -67,6 +67,19 @@ class Configured:
         )
 
 
+def text_mistakes(options: Any, *, or_nothing: bool = False) -> list[str]:
+    """What is wrong with options as they stand in JSON: each must be a text, or null where that takes one back."""
+    if not isinstance(options, dict):
+        return ['options: give an object, such as {"worker-ram": "4GB"}']
+    otherwise = "null for what was given at the start" if or_nothing else "leave it out"
+    return [
+        f"options: {name!a:.100} {'is null' if text is None else f'has the value {text!a:.100}'}; "
+        f"give a text, or {otherwise}"
+        for name, text in options.items()
+        if not isinstance(text, str) and not (or_nothing and text is None)
+    ]
+
+
 def policy(configuration: Configuration) -> Policy:
     return Policy(
         stickiness=configuration.stickiness,
@@ -119,9 +132,10 @@ def group_entries(history: Sequence[HistoryEntry]) -> tuple[GroupEntry, ...]:
     return history[-1].groups if history else ()
 
 
-def resumed(values: Mapping[str, str], kept: Kept) -> Configured | list[str]:
-    """What holds after a restart."""
-    return configured(values, overridden(kept, config.recorded(values)), group_entries(kept.history))
+def resumed(values: Mapping[str, str], kept: Kept, first: tuple[GroupEntry, ...] = ()) -> Configured | list[str]:
+    """What holds after a restart; ``first`` are the groups that a service begins with."""
+    groups = group_entries(kept.history) if kept.history else first
+    return configured(values, overridden(kept, config.recorded(values)), groups)
 
 
 def with_groups(values: Mapping[str, str], state: State, groups: Iterable[GroupEntry]) -> Configured | list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import json
 import math
 import re
 import shlex
@@ -441,6 +442,29 @@ JAVA_OPTIONS: Final = Type(
     _text_schema(r"([^\\'\"\n\x00]|\\[^\n\x00]|'[^'\n\x00]*'|\"([^\\\"\n\x00]|\\[^\n\x00])*\")*"),
     (),
     _masked_java,
+)
+
+
+def _read_groups(text: str) -> Mapping[str, Mapping[str, Any]]:
+    """Groups of workers by their names, as the API's calls have them; what is in them is looked at with its words."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise Invalid(f"it is no JSON ({error}); {WORKER_GROUPS.advice}") from None
+    if not isinstance(found, dict):
+        raise Invalid(f"it is no object of groups; {WORKER_GROUPS.advice}")
+    for name, group in found.items():
+        if not isinstance(group, dict) or set(group) - {"options"} != {"count"}:
+            raise Invalid(f"the group {name!a} has not a count, and at most options beside it; {WORKER_GROUPS.advice}")
+    return found
+
+
+WORKER_GROUPS: Final = Type(
+    _read_groups,
+    "GROUPS",
+    'write JSON: {"NAME": {"count": 2, "options": {}}}, with as many groups as PUT /v1/worker-groups/NAME takes',
+    _text_schema(r"\s*\{[\s\S]*\}\s*"),
+    {},
 )
 
 

@@ -31,7 +31,7 @@ from framework.loop import Loop
 from framework.memory import after, newly_wanted, resumed
 from framework.mesos import Identity, Mesos
 from framework.messages import CacheSeen, DrainsSeen, Effect, KeepWanted, Launch, RemoveMember, Stop
-from framework.model import ExitCode, Journal, Kept, Kind, Wanted, group_named, kind_of
+from framework.model import ExitCode, GroupEntry, Journal, Kept, Kind, Wanted, group_named, kind_of
 from framework.planner import State, registered_workers
 from framework.series import Sampler, Series
 from framework.state import DECOMMISSION, in_order, is_leaving, master_address, master_addresses, masters
@@ -52,9 +52,15 @@ class Unavailable(Exception):
     """Something that the scheduler needs is not there; the message says what to do."""
 
 
-def run(configuration: Configuration, values: Mapping[str, str], environment: Mapping[str, str]) -> ExitCode:
+def run(
+    configuration: Configuration,
+    values: Mapping[str, str],
+    environment: Mapping[str, str],
+    first: tuple[GroupEntry, ...] = (),
+) -> ExitCode:
     """Run the scheduler until it is told to stop. Everything that can be wrong is found before Mesos hears of it.
-    ``values`` are the options' texts that the configuration was read from; secrets may be in ``environment``.
+    ``values`` are the options' texts that the configuration was read from; secrets may be in ``environment``. ``first``
+    are the groups of workers that a service begins with.
     """
     try:
         artefacts = _artefacts(configuration)
@@ -72,7 +78,7 @@ def run(configuration: Configuration, values: Mapping[str, str], environment: Ma
         return ExitCode.CONFIGURATION
     if is_in_clear(configuration, host, safe):
         log.warning("%s", IN_CLEAR.format(host=host))
-    return _Scheduler(configuration, values, identity, credentials, artefacts, Front(bound, tls, safe)).run()
+    return _Scheduler(configuration, values, first, identity, credentials, artefacts, Front(bound, tls, safe)).run()
 
 
 def _artefacts(configuration: Configuration) -> Artefacts:
@@ -164,6 +170,7 @@ class _Scheduler:
         self,
         configuration: Configuration,
         values: Mapping[str, str],
+        first: tuple[GroupEntry, ...],
         identity: Identity,
         credentials: str,
         artefacts: Artefacts,
@@ -171,6 +178,7 @@ class _Scheduler:
     ) -> None:
         self._configuration = configuration  # what this process was started with
         self._values = values
+        self._first = first
         self._configurations = by_ids(configuration)  # all that tasks were launched with here
         self._identity = identity
         self._api_url = configuration.api_url or front.url
@@ -297,8 +305,8 @@ class _Scheduler:
         configuration = held.configuration
         for launching in held.launching:
             self._configurations.update(by_ids(launching))
-        wanted = resumed(kept, held.own_wanted, held.options)
-        for effect in newly_wanted(kept, wanted, held.options, time.time(), held.given):
+        wanted = resumed(kept, held.own_wanted, held.options, self._first)
+        for effect in newly_wanted(kept, wanted, held.options, time.time(), held.given, self._first):
             log.info("%s", effect)
             store.save([effect])
             kept = after(kept, [effect])
@@ -345,7 +353,7 @@ class _Scheduler:
 
     def _held(self, kept: Kept) -> Configured:
         """What this process was started with, and what was changed over the API since."""
-        found = configuring.resumed(self._values, kept)
+        found = configuring.resumed(self._values, kept, self._first)
         if isinstance(found, Configured):
             return found
         for mistake in found:

@@ -36,6 +36,7 @@ _OF_OPTION: Final[dict[str, list[Any]]] = {
     "journal": ["RAFT", "ufs"],
     "security": ["KERBEROS", "simple"],
     "workers": ["some", "-1", "100001", 3],
+    "worker-groups": ["ssd", "[]", "2", {"ssd": {"count": 1}}],
     "bind": ["all"],
     "leftover-volumes": ["yes"],
     "proxies": [-1, 100_001, "1"],

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from framework import config, option_types
+from framework import config, grouping, option_types
 from framework.option_table import GROUPS, NONE, OPTIONS, Option
 from framework.option_types import CPUS, SECRET, URI, Invalid, Type, line, whole
 
@@ -236,7 +236,8 @@ def _mistakes(given: Mapping[str, Any], assets: frozenset[str], refused: frozens
             yield f"{option.group}.{option.name}: {invalid}"
     texts = {name: text_of(value) for name, value in given.items() if name not in _DEPLOYMENT_NAMES}
     assumed = {name: _ASSUMED for name in ("alluxio-uri", "executor-uri") if _BY_NAME[name].asset in assets}
-    found = config.read({**assumed, **texts})
+    texts = assumed | texts
+    found = config.read(texts)
     for problem in () if isinstance(found, config.Configuration) else found:
         if problem.option == "artefacts":
             if not bad & {"alluxio-uri", "executor-uri"}:
@@ -244,6 +245,9 @@ def _mistakes(given: Mapping[str, Any], assets: frozenset[str], refused: frozens
         elif problem.option not in bad and problem.sentence != config.PRINCIPAL:  # said below, in other words
             bad.add(problem.option)
             yield f"{_BY_NAME[problem.option].group}.{problem.option}: {without_flags(problem.sentence)}"
+    if isinstance(found, config.Configuration) and isinstance(groups := grouping.first(texts, found), list):
+        for mistake in groups:
+            yield f"{_BY_NAME[grouping.FIRST].group}.{grouping.FIRST}: {mistake}"
     for names, mistake in _together(given, assets):
         if not bad & set(names):
             yield f"{_BY_NAME[names[0]].group}.{names[0]}: {mistake}"

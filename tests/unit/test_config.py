@@ -132,6 +132,11 @@ def test_a_mesos_master_that_speaks_tls_is_refused_in_one_sentence() -> None:  #
         ("worker-cpus", ["0.001", "1024", "2.5"], ["0", "0.0001", "1025", "x"]),
         ("data-dir", ["/a/", "/a/b"], ["/", "a", ""][:2]),
         ("security", ["SIMPLE", "NOSASL"], ["KERBEROS", "simple"]),
+        (
+            "worker-groups",
+            ['{"a": {"count": 1}}', "{}"],
+            ["a", "[]", '{"a": 1}', '{"a": {}}', '{"a": {"count": 1, "x": 1}}'],
+        ),
         ("properties", ["a.b=c", "a=b;c=d=e;"], ["a", "=b", "a b=c"]),
         ("api-port", ["0", "65535"], ["65536", "http"]),
         ("api-url", ["http://h:1", "https://h/service/alluxio/"], ["h:1", "ftp://h"]),
