@@ -5,6 +5,7 @@ scheduler.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 import struct
@@ -22,6 +23,7 @@ import cosmos
 from framework import config
 from framework.cli import main, option_values
 from framework.config import Configuration
+from framework.launch import Sources
 from framework.model import ExitCode
 from framework.option_table import OPTIONS
 from framework.packaging import icons, universe
@@ -141,6 +143,25 @@ def test_what_the_package_fetches_is_below_the_address_of_the_assets(package: Ma
     assert all(address.startswith(f"{ASSETS}/") for address in addresses)
     drawn = {f"{ASSETS}/{path.removeprefix('assets/')}" for path in package if path.endswith(".png")}
     assert set(resource["images"].values()) == drawn
+
+
+def web_addresses(text: str) -> set[str]:
+    """The hosts of all that could be fetched: not what a schema is called by, nor what help shows as one."""
+    names = {"json-schema.org", "host"}
+    return {host.partition(":")[0] for host in re.findall(r"https?://([A-Za-z0-9._:-]+)", text)} - names
+
+
+def test_all_that_is_fetched_comes_from_one_mirror(package: Mapping[str, bytes]) -> None:
+    for path, content in package.items():
+        if not path.endswith(".png"):
+            assert web_addresses(content.decode()) <= {"assets.example"}, path
+    app = least(package)
+    assert web_addresses(json.dumps(app)) == {"assets.example"}
+    assert all(fetched["uri"].startswith(f"{ASSETS}/") for fetched in app["fetch"])
+    sources = [app["env"][f"ALLUXIO_MESOS_{name}_URI"] for name in ("EXECUTOR", "ALLUXIO", "JAVA")]
+    assert all(source.startswith(f"{ASSETS}/") for source in sources)
+    # These three are all that a task of Alluxio's fetches.
+    assert [field.name for field in dataclasses.fields(Sources)] == ["executor", "alluxio", "java"]
 
 
 @pytest.mark.parametrize("side", icons.SIZES.values())

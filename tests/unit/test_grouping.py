@@ -328,6 +328,14 @@ def test_after_the_first_start_the_api_alone_says_which_groups_there_are() -> No
     assert [group.name for group in written[0].entry.groups] == ["big"]
 
 
+def test_groups_that_were_all_removed_do_not_come_back() -> None:
+    entries = first(ssd={"count": 3})
+    assert isinstance(entries, tuple)
+    held = configuring.resumed(OWN, Kept(history=service().history), entries)
+    assert isinstance(held, Configured)
+    assert held.groups == {}
+
+
 def test_mistakes_in_the_first_groups_have_the_words_of_the_api() -> None:
     found = first(
         SSD={"count": 1},
