@@ -379,6 +379,7 @@ BOUND: Final = (
     "in a container network there is no address of the agent to listen on; choose any, or leave out the network"
 )
 NO_NETWORK: Final = "there is no network whose labels these could be; give --network, or leave this out"
+NO_RESERVATIONS: Final = "'*' cannot hold reservations; give a role of this service's own, or no persistent volumes"
 NO_TIER: Final = "there is no tier that could lie on one; give --worker-ssd or --worker-hdd a size, or leave this out"
 
 
@@ -458,7 +459,5 @@ def _volume_problems(values: Mapping[str, Any]) -> list[Problem]:
     if values.get("worker_ssd") == 0 and values.get("worker_hdd") == 0:
         problems.append(Problem("persistent-volumes", NO_TIER))
     if values.get("role") == "*":
-        problems.append(
-            Problem("role", "'*' cannot hold reservations; give a role of this service's own, or no persistent volumes")
-        )
+        problems.append(Problem("role", NO_RESERVATIONS))
     return problems

@@ -158,16 +158,17 @@ WORKER_COUNT: Final = Type(
 
 
 def _read_cpus(text: str) -> int:
-    if not re.fullmatch(r"\d+(\.\d{1,3})?", text.strip()) or not 0 < float(text) <= 1024:
+    if not re.fullmatch(r"\d+(\.\d+)?", text.strip()) or not 0.001 <= float(text) <= 1024:
         raise Invalid(f"{text!r} is not allowed; {CPUS.advice}")
     return round(float(text) * 1000)
 
 
-# CPUs as thousandths, the precision that Mesos keeps.
+# CPUs as thousandths, the precision that Mesos keeps; more decimals are rounded as Mesos does. A schema cannot count
+# them: multipleOf is looked at with floating numbers by many, which take 0.7 for no multiple of 0.001.
 CPUS: Final = Type(
     _read_cpus,
     "CPUS",
-    "write a number of CPUs above 0 with at most three decimals, such as 0.5",
+    "write a number of CPUs from 0.001 to 1024, such as 0.5, of which Mesos keeps three decimals",
     {"type": "number", "minimum": 0.001, "maximum": 1024},
 )
 
@@ -354,12 +355,24 @@ def _read_addresses(text: str) -> tuple[str, ...]:
     return found
 
 
-# IP addresses or networks between commas.
+def _networks() -> str:
+    """A regular expression of the IPv4 networks whose addresses have nothing beyond their prefix, and of addresses."""
+    octet = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+    found = [r"(0\.){3}0/0", rf"({octet}\.){{3}}{octet}"]
+    for place in range(4):
+        for bits in range(1, 9):
+            last = octet if bits == 8 else f"({'|'.join(map(str, range(0, 256, 2 ** (8 - bits))))})"
+            found.append(rf"({octet}\.){{{place}}}{last}(\.0){{{3 - place}}}/{8 * place + bits}")
+    return "|".join(found)
+
+
+_ADDRESS: Final = rf"\s*({_networks()}|[0-9a-fA-F]*:[0-9a-fA-F:.]*(/([0-9]{{1,2}}|1[01][0-9]|12[0-8]))?)\s*"
+# IP addresses or networks between commas. Whether an IPv6 address is one, no regular expression tells.
 ADDRESSES: Final = Type(
     _read_addresses,
     "ADDRESSES",
     "write IP addresses or networks with ',' between them, such as 10.0.0.1,10.1.0.0/16",
-    _text_schema(r"\s*[0-9a-fA-F:.]+(/[0-9]{1,3})?\s*(,\s*[0-9a-fA-F:.]+(/[0-9]{1,3})?\s*)*"),
+    _text_schema(f"{_ADDRESS}(,{_ADDRESS})*"),
     (),
 )
 

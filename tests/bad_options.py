@@ -8,7 +8,7 @@ from framework.packaging.deployment import PACKAGED
 
 _OF_TYPE: Final[dict[str, list[Any]]] = {
     "SIZE": ["much", "-1GB", "1PB", "15 M B", "3e2", 512, True],
-    "CPUS": [0, -1, 1025, "2", True, "many"],
+    "CPUS": [0, 0.0009, 1e-7, -1, 1025, "2", True, "many"],
     "DURATION": ["soon", "-1s", "1y", "7 weeks", 90],
     "yes|no": ["true", "YES", "maybe", True],
     "FILE": ["/a\nb", 1, True],
@@ -31,7 +31,7 @@ _OF_OPTION: Final[dict[str, list[Any]]] = {
     "stop-timeout": ["0s", "0"],
     "api-prefix": ["service", "/", "/a b", "/a//b", "/ä", "/a?b"],
     "api-rate": [-1, 100_001, 1.5, "100"],
-    "api-proxies": ["proxy", "10.0.0.1,", "*"],
+    "api-proxies": ["proxy", "10.0.0.1,", "*", "10.0.0.1/8", "10.1.0.0/8", "10.0.0.0/33", "10.0.0.256", "::1/129"],
     "masters": [0, 10, 2.5, "3"],
     "journal": ["RAFT", "ufs"],
     "security": ["KERBEROS", "simple"],

@@ -17,6 +17,7 @@ from framework.config import (
     KEYTAB,
     NO_MEMBERS,
     NO_NETWORK,
+    NO_RESERVATIONS,
     NO_TIER,
     ONE_KEYTAB,
     SEVERAL_MASTERS,
@@ -39,6 +40,7 @@ def document() -> Schema:
         "additionalProperties": False,
         "required": [name for name, section in sections.items() if "required" in section],
         "properties": sections,
+        "allOf": [{"description": plain(NO_RESERVATIONS), **_WITHOUT_RESERVATIONS}],
     }
 
 
@@ -139,6 +141,15 @@ _RULES: Final[tuple[tuple[str, str, Schema], ...]] = (
         NO_TIER,
         _any(_is("persistent-volumes", "no"), _not(_is("worker-ssd", "0")), _not(_is("worker-hdd", "0"))),
     ),
+)
+
+
+# The one rule about options of two sections.
+_WITHOUT_RESERVATIONS: Final = _not(
+    {
+        "required": ["mesos", "workers"],
+        "properties": {"mesos": _is("role", "*"), "workers": _is("persistent-volumes", "yes")},
+    }
 )
 
 
