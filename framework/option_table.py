@@ -94,9 +94,10 @@ def fixed(sentence: str, otherwise: Change = NONE) -> Change:
 class Option:
     """One option. ``default`` is the text of its default; None makes it required. With ``secret`` its value is a file
     that holds a secret; with ``grouped`` a group of workers may have its own. ``port`` is the name of the port, among
-    those of the kind that it restarts, that it may fix. The last three are for packages:
-    ``dcos`` is its default on DC/OS where that is another, ``asset`` the name of what is fetched where it is not given,
-    and with ``app`` the Marathon app itself says it, and nobody else does.
+    those of the kind that it restarts, that it may fix; with ``place`` it says which state in ZooKeeper is meant, to
+    whoever works on one without a scheduler. The last four are for packages: ``dcos`` is its default on DC/OS where
+    that is another, ``asset`` the name of what is fetched where it is not given, ``instead`` the option whose place it
+    takes, and with ``app`` the Marathon app itself says it, and nobody else does.
     """
 
     name: str
@@ -108,8 +109,10 @@ class Option:
     secret: bool = False
     grouped: bool = False
     port: str = ""
+    place: bool = False
     dcos: str | None = None
     asset: str = ""
+    instead: str = ""
     app: bool = False
 
     @property
@@ -164,6 +167,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "alluxio",
         "the service's name: two services in one cluster have two names",
         fixed("the service keeps its name", ALL),
+        place=True,
     ),
     Option(
         "mesos",
@@ -222,6 +226,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         None,
         "where the scheduler keeps its state: host:port,…[/path]; the path defaults to /alluxio-mesos/NAME",
         PROCESS,
+        place=True,
         dcos=_DCOS_ZOOKEEPER,
     ),
     Option(
@@ -233,6 +238,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "readable with it alone",
         PROCESS,
         secret=True,
+        place=True,
     ),
     Option(
         "zookeeper-session",

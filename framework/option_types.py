@@ -372,7 +372,7 @@ ADDRESSES: Final = Type(
     _read_addresses,
     "ADDRESSES",
     "write IP addresses or networks with ',' between them, such as 10.0.0.1,10.1.0.0/16",
-    _text_schema(f"{_ADDRESS}(,{_ADDRESS})*"),
+    _text_schema(f"({_ADDRESS}(,(?!$)|$))+"),  # which is long enough to stand there once
     (),
 )
 

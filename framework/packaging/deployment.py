@@ -46,7 +46,6 @@ MARATHON_CONSTRAINTS: Final = Type(
     },
 )
 
-# The secrets of the scheduler's options that Marathon may give it, by the name of the option here.
 DEPLOYMENT: Final[tuple[Option, ...]] = (
     Option("scheduler-cpus", "scheduler", CPUS, "0.5", "CPUs of the scheduler", NONE),
     Option("scheduler-memory", "scheduler", whole(256, 262_144), "1024", "memory of the scheduler, in MiB", NONE),
@@ -101,6 +100,7 @@ DEPLOYMENT: Final[tuple[Option, ...]] = (
         "",
         "the name of the principal's secret in the secret store, instead of secret-file",
         NONE,
+        instead="secret-file",
     ),
     Option(
         "zookeeper-auth-secret",
@@ -109,6 +109,7 @@ DEPLOYMENT: Final[tuple[Option, ...]] = (
         "",
         "the name of the secret that holds user:password for ZooKeeper, instead of zookeeper-auth-file",
         NONE,
+        instead="zookeeper-auth-file",
     ),
     Option(
         "api-token-secret",
@@ -117,6 +118,7 @@ DEPLOYMENT: Final[tuple[Option, ...]] = (
         "",
         "the name of the secret that holds the token to read and change everything, instead of api-token-file",
         NONE,
+        instead="api-token-file",
     ),
     Option(
         "api-read-token-secret",
@@ -125,16 +127,12 @@ DEPLOYMENT: Final[tuple[Option, ...]] = (
         "",
         "the name of the secret that holds the token to read, instead of api-read-token-file",
         NONE,
+        instead="api-read-token-file",
     ),
 )
 PRINCIPAL: Final = "a principal and its secret go together; give both, or none"
 # The option that names a file, for each that names a secret.
-FILES: Final[Mapping[str, str]] = {
-    "principal-secret": "secret-file",
-    "zookeeper-auth-secret": "zookeeper-auth-file",
-    "api-token-secret": "api-token-file",
-    "api-read-token-secret": "api-read-token-file",
-}
+FILES: Final[Mapping[str, str]] = {option.name: option.instead for option in DEPLOYMENT if option.instead}
 SECTIONS: Final[Mapping[str, str]] = {
     "service": GROUPS["service"],
     "scheduler": "the app that runs the scheduler",
