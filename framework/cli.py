@@ -7,10 +7,10 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from framework import config, state_commands, uninstall_command
+from framework import config, grouping, state_commands, uninstall_command
 from framework.commands import arguments as service_commands
 from framework.local import arguments as local
 from framework.model import ExitCode
@@ -105,6 +105,12 @@ def option_values(given: Mapping[str, str | None], environment: Mapping[str, str
     return {name: value for name, value in values.items() if value}
 
 
+def _refused(command: str, problems: Iterable[config.Problem]) -> int:
+    for problem in problems:
+        print(f"alluxio-mesos {command}: {problem}", file=sys.stderr)
+    return ExitCode.CONFIGURATION
+
+
 def _run_scheduler(options: argparse.Namespace) -> int:
     return _run_service(option_values(vars(options), os.environ), "scheduler")
 
@@ -115,17 +121,17 @@ def _run_service(values: Mapping[str, str], command: str, *, removes: bool = Fal
     if isinstance(configuration, config.Configuration):
         configuration = config.without_secrets(configuration, os.environ) or configuration
     if not isinstance(configuration, config.Configuration):
-        for problem in configuration:
-            print(f"alluxio-mesos {command}: {problem}", file=sys.stderr)
-        return ExitCode.CONFIGURATION
+        return _refused(command, configuration)
+    first = grouping.first(values, configuration)
+    if isinstance(first, list):
+        return _refused(command, (config.Problem(grouping.FIRST, mistake) for mistake in first))
     logging.basicConfig(level=configuration.log_level, format=LOG_FORMAT, stream=sys.stderr)
     from framework import service  # pymesos, grpc and kazoo are loaded only where they are needed: --help is quick
 
     logging.getLogger("pymesos").handlers.clear()  # its import adds a handler of its own
     try:
-        return service.run(
-            configuration, values, os.environ, service.Farewell.END if removes else service.farewell(os.environ)
-        )
+        leaving = service.Farewell.END if removes else service.farewell(os.environ)
+        return service.run(configuration, values, os.environ, first, leaving)
     except Exception:
         # A defect must not leave a process behind that looks alive (C31).
         logging.getLogger(__name__).exception("the scheduler ends because of a defect in it")

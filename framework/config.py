@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from framework.model import MEMBER_PORTS, Constraint, Journal, Kind, Need, VolumeNeed, Wanted
@@ -20,8 +20,8 @@ from framework.option_table import (
     FIXED,
     GROUPS,
     OPTIONS,
+    PORT_OPTIONS,
     PROCESS_OPTIONS,
-    Authentication,
     Option,
     launched_with,
 )
@@ -35,7 +35,6 @@ __all__ = [
     "GROUPS",
     "OPTIONS",
     "PROCESS_OPTIONS",
-    "Authentication",
     "Configuration",
     "Invalid",
     "Option",
@@ -60,12 +59,16 @@ class Problem:
         return f"--{self.option}: {self.sentence}"
 
 
-PORTS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    Kind.MASTER: ("rpc", "web", "job_rpc", "job_web"),
-    Kind.WORKER: ("rpc", "web", "job_rpc", "job_data", "job_web"),
-    Kind.PROXY: ("web",),
-}
+KEYTAB_FILE: Final = "hdfs.keytab"
 JOB_DIRECT: Final = 64  # MiB of direct memory of a job master, a job worker or a proxy: they move few bytes themselves
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Extra:
+    """What the operator adds to a process: Alluxio properties, of which the later ones win, and options of its JVM."""
+
+    properties: tuple[tuple[str, str], ...]
+    java_options: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,8 +106,18 @@ class Configuration:
     under_storage: str
     security: str
     properties: tuple[tuple[str, str], ...]
-    java_options: str
+    java_options: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    secret_environment: tuple[tuple[str, str], ...]
+    secret_files: tuple[tuple[str, str], ...]
+    hdfs_principal: str
+    hdfs_keytab: str
+    hdfs_keytab_secret: str
     bind: str
+    image: str
+    network: str
+    network_labels: tuple[tuple[str, str], ...]
+    vips: str
     data_dir: str
     ram_dir: str
     masters: int
@@ -116,8 +129,20 @@ class Configuration:
     master_direct: int
     master_disk: int
     job_master_heap: int
+    master_properties: tuple[tuple[str, str], ...]
+    master_java_options: tuple[str, ...]
+    job_master_properties: tuple[tuple[str, str], ...]
+    job_master_java_options: tuple[str, ...]
+    master_environment: tuple[tuple[str, str], ...]
+    master_rpc_port: int
+    master_web_port: int
+    job_master_rpc_port: int
+    job_master_web_port: int
+    master_journal_port: int
+    job_master_journal_port: int
     master_placement: tuple[Constraint, ...]
     workers: int | None
+    worker_groups: Mapping[str, Mapping[str, Any]]
     worker_cpus: int
     worker_heap: int
     worker_direct: int
@@ -128,10 +153,24 @@ class Configuration:
     leftover_volumes: str
     worker_disk: int
     job_worker_heap: int
+    worker_properties: tuple[tuple[str, str], ...]
+    worker_java_options: tuple[str, ...]
+    job_worker_properties: tuple[tuple[str, str], ...]
+    job_worker_java_options: tuple[str, ...]
+    worker_environment: tuple[tuple[str, str], ...]
+    worker_rpc_port: int
+    worker_web_port: int
+    job_worker_rpc_port: int
+    job_worker_data_port: int
+    job_worker_web_port: int
     worker_placement: tuple[Constraint, ...]
     proxies: int
     proxy_cpus: int
     proxy_heap: int
+    proxy_properties: tuple[tuple[str, str], ...]
+    proxy_java_options: tuple[str, ...]
+    proxy_environment: tuple[tuple[str, str], ...]
+    proxy_port: int
     proxy_placement: tuple[Constraint, ...]
     stickiness: float
     decommission_drain: float
@@ -176,16 +215,47 @@ class Configuration:
         }
 
     @property
+    def extras(self) -> Mapping[str, Extra]:
+        """What the operator adds to each process, by its name."""
+        own = {
+            "master": Extra(self.master_properties, self.master_java_options),
+            "job-master": Extra(self.job_master_properties, self.job_master_java_options),
+            "worker": Extra(self.worker_properties, self.worker_java_options),
+            "job-worker": Extra(self.job_worker_properties, self.job_worker_java_options),
+            "proxy": Extra(self.proxy_properties, self.proxy_java_options),
+        }
+        return {
+            process: Extra(self.properties + extra.properties, self.java_options + extra.java_options)
+            for process, extra in own.items()
+        }
+
+    def secrets(self, kind: Kind) -> Mapping[str, str]:
+        """The names of the secrets that a task of this kind has in files, by the files' names."""
+        keytab = {KEYTAB_FILE: self.hdfs_keytab_secret} if self.hdfs_keytab_secret and kind is not Kind.PROXY else {}
+        return dict(self.secret_files) | keytab
+
+    @property
+    def environments(self) -> Mapping[Kind, Mapping[str, str]]:
+        """What the operator adds to the environment of a task of each kind."""
+        own = {
+            Kind.MASTER: self.master_environment,
+            Kind.WORKER: self.worker_environment,
+            Kind.PROXY: self.proxy_environment,
+        }
+        return {kind: dict(self.environment + pairs) for kind, pairs in own.items()}
+
+    @property
     def lower_tiers(self) -> Mapping[str, int]:
         """The tiers of a worker below memory, with their sizes in MiB."""
         return {tier: quota for tier, quota in (("ssd", self.worker_ssd), ("hdd", self.worker_hdd)) if quota}
 
-    def _worker_need(self, memory: int) -> Need:
-        tiers = self.lower_tiers
-        if self.persistent_volumes == "yes":
-            volumes = tuple(VolumeNeed(tier, quota) for tier, quota in tiers.items())
-            return Need(self.worker_cpus, memory, self.worker_disk, PORTS[Kind.WORKER], volumes)
-        return Need(self.worker_cpus, memory, self.worker_disk + sum(tiers.values()), PORTS[Kind.WORKER])
+    def _ports(self, kind: Kind) -> tuple[str, ...]:
+        left_out = () if self.journal_kind is Journal.EMBEDDED else MEMBER_PORTS
+        return tuple(option.port for option in PORT_OPTIONS[kind] if option.port not in left_out)
+
+    def _fixed_ports(self, kind: Kind) -> tuple[tuple[str, int], ...]:
+        found = ((option.port, getattr(self, option.attribute)) for option in PORT_OPTIONS[kind])
+        return tuple((name, number) for name, number in found if number)
 
     @property
     def needs(self) -> Mapping[Kind, Need]:
@@ -193,11 +263,25 @@ class Configuration:
             kind: task_memory(tuple(jvms.values()), self.worker_ram if kind is Kind.WORKER else 0)
             for kind, jvms in self.jvms.items()
         }
-        master_ports = PORTS[Kind.MASTER] + (MEMBER_PORTS if self.journal_kind is Journal.EMBEDDED else ())
+        cpus = {Kind.MASTER: self.master_cpus, Kind.WORKER: self.worker_cpus, Kind.PROXY: self.proxy_cpus}
+        tiers = self.lower_tiers
+        on_volumes = self.persistent_volumes == "yes"
+        disk = {
+            Kind.MASTER: self.master_disk,
+            Kind.WORKER: self.worker_disk + (0 if on_volumes else sum(tiers.values())),
+            Kind.PROXY: 0,
+        }
+        volumes = tuple(VolumeNeed(tier, quota) for tier, quota in tiers.items()) if on_volumes else ()
         return {
-            Kind.MASTER: Need(self.master_cpus, memory[Kind.MASTER], self.master_disk, master_ports),
-            Kind.WORKER: self._worker_need(memory[Kind.WORKER]),
-            Kind.PROXY: Need(self.proxy_cpus, memory[Kind.PROXY], 0, PORTS[Kind.PROXY]),
+            kind: Need(
+                cpus[kind],
+                memory[kind],
+                disk[kind],
+                self._ports(kind),
+                volumes if kind is Kind.WORKER else (),
+                self._fixed_ports(kind),
+            )
+            for kind in Kind
         }
 
     @property
@@ -249,14 +333,6 @@ def service_path(zookeeper: str, service: str) -> str:
     return f"/{path}" if path else f"{SERVICES}/{service}"
 
 
-_SECRETS: Final = (
-    # key=value, where the key speaks of a secret; a property ends at a semicolon, a Java option at a blank
-    (re.compile(r"([\w.\-]*(?:secret|passw|token|credential|key)[\w.\-]*\s*=)[^;]*", re.IGNORECASE), r"\1***"),
-    (re.compile(r"(://[^/\s:@]*:)[^/\s@]*@"), r"\1***@"),
-)
-_JAVA_SECRET: Final = re.compile(r"(-D[\w.\-]*(?:secret|passw|token|credential|key)[\w.\-]*=)\S*", re.IGNORECASE)
-
-
 def recorded(values: Mapping[str, str]) -> dict[str, str]:
     """The texts of the options that say what is wanted, defaults included, as they may lie about: no secret's content
     is in them. Two of a service's schedulers that want the same have equal texts.
@@ -266,15 +342,7 @@ def recorded(values: Mapping[str, str]) -> dict[str, str]:
         for option in OPTIONS
         if option.name not in PROCESS_OPTIONS
     }
-    return {name: _without_secrets(name, text) for name, text in texts.items() if text}
-
-
-def _without_secrets(name: str, text: str) -> str:
-    if name == "java-options":
-        return _JAVA_SECRET.sub(r"\1***", text)
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
+    return {name: BY_NAME[name].type.masked(text) for name, text in texts.items() if text}
 
 
 def read(values: Mapping[str, str]) -> Configuration | tuple[Problem, ...]:
@@ -306,6 +374,15 @@ SEVERAL_MASTERS: Final = (
     "give --journal-folder, a folder that every agent reaches (NFS for example), or choose --journal EMBEDDED"
 )
 EMBEDDED_FOLDER: Final = "an EMBEDDED journal lies on the masters' own agents; leave this out, or choose UFS"
+KEYTAB: Final = "hdfs-principal and its keytab go together; give both, or none"
+ONE_KEYTAB: Final = "hdfs-keytab-secret takes the place of hdfs-keytab; give one of them"
+NO_MEMBERS: Final = "only members of an EMBEDDED journal listen there; choose EMBEDDED, or leave this out"
+OWN_PORT: Final = "give each a port of its own, or 0 for any"
+BOUND: Final = (
+    "in a container network there is no address of the agent to listen on; choose any, or leave out the network"
+)
+NO_NETWORK: Final = "there is no network whose labels these could be; give --network, or leave this out"
+NO_RESERVATIONS: Final = "'*' cannot hold reservations; give a role of this service's own, or no persistent volumes"
 NO_TIER: Final = "there is no tier that could lie on one; give --worker-ssd or --worker-hdd a size, or leave this out"
 
 
@@ -344,7 +421,38 @@ def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
     if values.get("masters", 1) > 1 and values.get("journal") == "UFS" and values.get("journal_folder") == "":
         problems.append(Problem("masters", f"{values['masters']} masters need one journal; {SEVERAL_MASTERS}"))
     problems.extend(_volume_problems(values))
+    problems.extend(_port_problems(values))
+    problems.extend(_kerberos_problems(values))
+    if values.get("network") and values.get("bind") == "agent":
+        problems.append(Problem("bind", BOUND))
+    if values.get("network_labels") and values.get("network") == "":
+        problems.append(Problem("network-labels", NO_NETWORK))
     return problems
+
+
+def _kerberos_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    if not {"hdfs_principal", "hdfs_keytab", "hdfs_keytab_secret"} <= set(values):
+        return
+    principal, file, secret = values["hdfs_principal"], values["hdfs_keytab"], values["hdfs_keytab_secret"]
+    if file and secret:
+        yield Problem("hdfs-keytab-secret", ONE_KEYTAB)
+    elif bool(principal) != bool(file or secret):
+        yield Problem("hdfs-keytab" if principal else "hdfs-principal", KEYTAB)
+
+
+def _port_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A task of each kind may run on the same agent, with each of its ports."""
+    owners: dict[int, str] = {}
+    for option in itertools.chain.from_iterable(PORT_OPTIONS.values()):
+        number = values.get(option.attribute)
+        if not number:
+            continue
+        if option.port in MEMBER_PORTS and values.get("journal") == "UFS":
+            yield Problem(option.name, NO_MEMBERS)
+        elif number in owners:
+            yield Problem(option.name, f"{number} is --{owners[number]} too, and both may run on one agent; {OWN_PORT}")
+        else:
+            owners[number] = option.name
 
 
 def _volume_problems(values: Mapping[str, Any]) -> list[Problem]:
@@ -354,7 +462,5 @@ def _volume_problems(values: Mapping[str, Any]) -> list[Problem]:
     if values.get("worker_ssd") == 0 and values.get("worker_hdd") == 0:
         problems.append(Problem("persistent-volumes", NO_TIER))
     if values.get("role") == "*":
-        problems.append(
-            Problem("role", "'*' cannot hold reservations; give a role of this service's own, or no persistent volumes")
-        )
+        problems.append(Problem("role", NO_RESERVATIONS))
     return problems

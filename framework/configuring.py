@@ -17,6 +17,7 @@ from framework.model import Group, GroupEntry, HistoryEntry, Kept, Kind, Policy,
 from framework.state import State, in_order, is_current, is_primary, is_wanted
 
 MASKED: Final = "***"
+NOT_KEPT: Final = "a secret is kept nowhere; give it to the scheduler when it is started"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,6 +65,19 @@ class Configured:
             options=self.options,
             given=self.given,
         )
+
+
+def text_mistakes(options: Any, *, or_nothing: bool = False) -> list[str]:
+    """What is wrong with options as they stand in JSON: each must be a text, or null where that takes one back."""
+    if not isinstance(options, dict):
+        return ['options: give an object, such as {"worker-ram": "4GB"}']
+    otherwise = "null for what was given at the start" if or_nothing else "leave it out"
+    return [
+        f"options: {name!a:.100} {'is null' if text is None else f'has the value {text!a:.100}'}; "
+        f"give a text, or {otherwise}"
+        for name, text in options.items()
+        if not isinstance(text, str) and not (or_nothing and text is None)
+    ]
 
 
 def policy(configuration: Configuration) -> Policy:
@@ -118,9 +132,10 @@ def group_entries(history: Sequence[HistoryEntry]) -> tuple[GroupEntry, ...]:
     return history[-1].groups if history else ()
 
 
-def resumed(values: Mapping[str, str], kept: Kept) -> Configured | list[str]:
-    """What holds after a restart."""
-    return configured(values, overridden(kept, config.recorded(values)), group_entries(kept.history))
+def resumed(values: Mapping[str, str], kept: Kept, first: tuple[GroupEntry, ...] = ()) -> Configured | list[str]:
+    """What holds after a restart; ``first`` are the groups that a service begins with."""
+    groups = group_entries(kept.history) if kept.history else first
+    return configured(values, overridden(kept, config.recorded(values)), groups)
 
 
 def with_groups(values: Mapping[str, str], state: State, groups: Iterable[GroupEntry]) -> Configured | list[str]:
@@ -149,8 +164,12 @@ def _mistakes(asked: Mapping[str, str | None]) -> Iterator[str]:
             yield f"{name}: there is no such option; GET /v1/config shows those that there are"
         elif name in config.FIXED:
             yield f"{name}: it cannot be changed here: {config.FIXED[name]}"
-        elif text is not None and MASKED in config.recorded({name: text}).get(name, ""):
-            yield f"{name}: a secret is kept nowhere; give it to the scheduler when it is started"
+        elif text and holds_secret(name, text):
+            yield f"{name}: {NOT_KEPT}"
+
+
+def holds_secret(name: str, text: str) -> bool:
+    return MASKED in config.BY_NAME[name].type.masked(text)
 
 
 def back_to(values: Mapping[str, str], state: State, number: int) -> Configured | list[str]:

@@ -17,6 +17,7 @@ from framework.model import DEFAULT_GROUP, GroupEntry, HistoryEntry, Kind, Wante
 from framework.state import State
 
 OPTIONS: Final = tuple(option.name for option in config.OPTIONS if option.grouped)
+FIRST: Final = "worker-groups"  # the option that says with which groups a service begins
 MOST: Final = 50  # groups: each entry of the history has all of them
 
 
@@ -80,6 +81,20 @@ def changed(
     return _change(state, then, found, resized, entry, before, before.options if options is None else options)
 
 
+def first(values: Mapping[str, str], configuration: Configuration) -> tuple[GroupEntry, ...] | list[str]:
+    """The groups that a service begins with, as ``worker-groups`` says. The mistakes, if there are any."""
+    state, mistakes = State(configuration.wanted), list[str]()
+    for name, group in configuration.worker_groups.items():
+        count, options = group["count"], group.get("options", {})
+        wrong = [*scaling.count_mistakes(count), *configuring.text_mistakes(options)]
+        found = wrong or changed(values, state, name, None if count == "all" else count, options, (), 0.0)
+        if isinstance(found, list):
+            mistakes += [f"{name!a}: {mistake}" for mistake in found]
+        elif found.entry is not None:
+            state = dataclasses.replace(state, wanted=found.wanted, history=(found.entry,))
+    return mistakes or configuring.group_entries(state.history)
+
+
 def removed(values: Mapping[str, str], state: State, name: str, now: float) -> GroupChange | list[str]:
     """What happens when a group is wanted no more: all its workers leave. The mistakes, if there are any."""
     before = entry_of(state, name)
@@ -126,9 +141,11 @@ def _mistakes(state: State, name: str, count: int | None, options: Mapping[str, 
     others = [one for one in configuring.group_entries(state.history) if one.name != name]
     if len(others) >= MOST:
         yield f"name: there are {len(others)} groups; at most {MOST} are allowed, so remove one first"
-    for option in options or {}:
+    for option, text in (options or {}).items():
         if option not in OPTIONS:
             yield f"options: {option!a} is none of a group's own; allowed: {', '.join(OPTIONS)}"
+        elif configuring.holds_secret(option, text):
+            yield f"options: {option}: {configuring.NOT_KEPT}, for all workers"
     counts = [group.count or 0 for group in others]
     if name != DEFAULT_GROUP:
         counts.append(state.wanted.workers or 0)

@@ -11,19 +11,19 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import jinja2
 
-from framework import offers, site, wire
+from framework import offers, site, vips, wire
 from framework.config import Configuration
 from framework.messages import Launch
 from framework.model import Journal, Kind, Record, Resource
 from framework.sizing import EXECUTOR_CPUS, EXECUTOR_MEMORY
 
 DOCUMENT_VERSION: Final = 2
+CONF: Final = "${SANDBOX}/conf"
 EXECUTOR_FILE: Final = "alluxio-mesos-executor.pyz"
 LOG_FILE_SIZE: Final = "10MB"
 LOG_FILES: Final = 3
@@ -119,18 +119,15 @@ def task_info(
                 "shell": True,
                 "value": f"exec {configuration.python} -I {EXECUTOR_FILE}",
                 "uris": _uris(sources),
+                **_environment(configuration.environments[record.kind], configuration.secret_environment),
             },
+            **_container(configuration, record),
             "resources": wire.mesos_resources(for_executor),
             "shutdown_grace_period": grace,
         },
         "kill_policy": {"grace_period": grace},
         "data": base64.b64encode(json.dumps(document).encode()).decode(),
-        "labels": {
-            "labels": [
-                {"key": "alluxio-mesos.slot", "value": record.slot},
-                {"key": "alluxio-mesos.configuration", "value": record.configuration},
-            ]
-        },
+        **_labels([("alluxio-mesos.slot", record.slot), ("alluxio-mesos.configuration", record.configuration)]),
         "discovery": _discovery(configuration, record),
     }
 
@@ -148,36 +145,83 @@ def _uris(sources: Sources) -> list[dict[str, Any]]:
     return [{"value": sources.executor, "extract": False, "cache": True, "output_file": EXECUTOR_FILE}, *archives]
 
 
+def _environment(variables: Mapping[str, str], secrets: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The executor's, which its processes inherit (mesos.proto, Environment). The agent puts a secret's value in."""
+    plain = {name: {"type": "VALUE", "value": value} for name, value in variables.items()}
+    secret = {name: {"type": "SECRET", "secret": _secret(path)} for name, path in secrets}
+    found = [{"name": name, **variable} for name, variable in (plain | secret).items()]
+    return {"environment": {"variables": found}} if found else {}
+
+
+def _secret(name: str) -> dict[str, Any]:
+    return {"type": "REFERENCE", "reference": {"name": name}}
+
+
+def _container(configuration: Configuration, record: Record) -> dict[str, Any]:
+    """What the executor runs in (mesos.proto, ContainerInfo); nothing where that is the bare agent."""
+    found: dict[str, Any] = {}
+    if configuration.image:
+        found["mesos"] = {"image": {"type": "DOCKER", "docker": {"name": configuration.image}}}
+    mounts = site.mounts(site.on_agent(configuration, record.hostname), record.kind)
+    volumes = [
+        *(
+            {"mode": "RW", "container_path": inside, "source": {"type": "HOST_PATH", "host_path": {"path": on_agent}}}
+            for inside, on_agent in mounts.items()
+        ),
+        *(
+            {
+                "mode": "RO",
+                "container_path": f"{site.SECRETS}/{file}",
+                "source": {"type": "SECRET", "secret": _secret(name)},
+            }
+            for file, name in configuration.secrets(record.kind).items()
+        ),
+    ]
+    if volumes:
+        found["volumes"] = volumes
+    if configuration.network:
+        found["network_infos"] = [
+            {
+                "name": configuration.network,
+                **_labels(configuration.network_labels),
+                # A process keeps the agent's address and port, so that it is found as without a network.
+                "port_mappings": [
+                    {"host_port": port, "container_port": port, "protocol": "tcp"} for port in record.ports.values()
+                ],
+            }
+        ]
+    return {"container": {"type": "MESOS", **found}} if found else {}
+
+
+def _labels(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    found = [{"key": key, "value": value} for key, value in pairs]
+    return {"labels": {"labels": found}} if found else {}
+
+
 def _discovery(configuration: Configuration, record: Record) -> dict[str, Any]:
     """Mesos-DNS and DC/OS make names of this (mesos.proto, DiscoveryInfo)."""
-    ports = [{"number": port, "name": name.replace("_", "-"), "protocol": "tcp"} for name, port in record.ports.items()]
+    known = vips.of(configuration, record.kind)
+    ports = [
+        {
+            "number": port,
+            "name": name.replace("_", "-"),
+            "protocol": "tcp",
+            **_labels([known[name].label] if name in known else []),
+        }
+        for name, port in record.ports.items()
+    ]
     return {"visibility": "FRAMEWORK", "name": f"{record.slot}.{configuration.name}", "ports": {"ports": ports}}
 
 
 def launch_document(configuration: Configuration, record: Record, masters: Sequence[Record]) -> dict[str, Any]:
     """What the executor does, in its own terms (docs/executor.md)."""
-    configuration = site.on_agent(configuration, record.hostname)
-    properties = site.properties(configuration, record, masters)
-    rendered = {
-        "slot": record.slot,
-        "properties": properties,
-        "level": "INFO",
-        "file_size": LOG_FILE_SIZE,
-        "files": LOG_FILES,
-    }
+    configuration = site.in_task(site.on_agent(configuration, record.hostname))
     return {
         "version": DOCUMENT_VERSION,
         "slot": record.slot,
         "role": record.kind.value,
         "directories": _directories(configuration, record),
-        "files": [
-            {
-                "path": f"${{SANDBOX}}/conf/{name}",
-                "content": _templates.get_template(f"{name}.j2").render(rendered),
-                "mode": "0600",
-            }
-            for name in ("alluxio-site.properties", "log4j2.properties", "log4j.properties")
-        ],
+        "files": _files(configuration, record, masters),
         "checks": _checks(configuration, record),
         **_lock(configuration, record),
         "prepare": _prepare(configuration, record),
@@ -193,6 +237,28 @@ def launch_document(configuration: Configuration, record: Record, masters: Seque
     }
 
 
+def _files(configuration: Configuration, record: Record, masters: Sequence[Record]) -> list[dict[str, str]]:
+    values: dict[str, Any] = {"slot": record.slot, "level": "INFO", "file_size": LOG_FILE_SIZE, "files": LOG_FILES}
+
+    def file(folder: str, name: str, **more: Any) -> dict[str, str]:
+        content = _templates.get_template(f"{name}.j2").render(values | more)
+        return {"path": f"{folder}/{name}", "content": content, "mode": "0600"}
+
+    def of(process: str) -> dict[str, str]:
+        properties = site.properties(configuration, record, masters, process)
+        return file(_conf(record.kind, process), "alluxio-site.properties", properties=properties)
+
+    own = [of(process.name) for process in PROCESSES[record.kind]]
+    return [*own, *(file(CONF, name) for name in ("log4j2.properties", "log4j.properties"))]
+
+
+def _conf(kind: Kind, process: str) -> str:
+    """Where a process finds its properties: a job master or job worker has its own beside those of its master or
+    worker.
+    """
+    return CONF if process == kind.value else f"{CONF}/{process}"
+
+
 def _directories(configuration: Configuration, record: Record) -> list[dict[str, Any]]:
     match record.kind:
         case Kind.MASTER:
@@ -200,7 +266,7 @@ def _directories(configuration: Configuration, record: Record) -> list[dict[str,
             journal = {"path": f"{base}/journal", "bytes": 64 << 20, "purpose": "journal"}
             metastore = f"{site.data_folder(configuration, record.slot)}/metastore"
             return [
-                *([journal] if _is_path(base) else []),
+                *([journal] if site.is_path(base) else []),
                 {"path": metastore, "bytes": 64 << 20, "purpose": "metadata"},
             ]
         case Kind.WORKER:
@@ -216,19 +282,15 @@ def last_word(configuration: Configuration, record: Record) -> str:
     """What the executor is told when the service is removed: the folders on its agent to remove with the task. A shared
     journal and what lies on volumes are not among them.
     """
-    configuration = site.on_agent(configuration, record.hostname)
+    configuration = site.in_task(site.on_agent(configuration, record.hostname))
     match record.kind:
         case Kind.MASTER:
             folders = [site.data_folder(configuration, record.slot)]
         case Kind.WORKER:
-            folders = [tier.folder for tier in site.tiers(configuration, record) if _is_path(tier.folder)]
+            folders = [tier.folder for tier in site.tiers(configuration, record) if site.is_path(tier.folder)]
         case Kind.PROXY:
             folders = []
     return json.dumps({"discard": folders})
-
-
-def _is_path(uri: str) -> bool:
-    return uri.startswith("/")
 
 
 def _lock(configuration: Configuration, record: Record) -> dict[str, str]:
@@ -244,7 +306,7 @@ def _checks(configuration: Configuration, record: Record) -> list[dict[str, Any]
     lies that it would erase (C30). The operator's --format lets both pass.
     """
     base = site.journal_base(configuration, record.slot)
-    if record.kind is not Kind.MASTER or configuration.format == "yes" or not _is_path(base):
+    if record.kind is not Kind.MASTER or configuration.format == "yes" or not site.is_path(base):
         return []
     marker = f"{base}/journal-formatted"
     if record.formatted:
@@ -272,14 +334,14 @@ def _prepare(configuration: Configuration, record: Record) -> list[dict[str, Any
         "-Xmx64m",
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
-        *_common_flags("format"),
+        *_common_flags("format", CONF),
         "-cp",
         "${CLASS_PATH}",
         "alluxio.cli.Format",
         "master",
     ]
     step = {"name": "format", "command": command, "environment": {}}
-    if _is_path(base):
+    if site.is_path(base):
         marker = f"{base}/journal-formatted"
         return [step | {"unless_exists": marker, "creates": marker}]
     return [step] if configuration.format == "yes" and not record.formatted else []
@@ -290,8 +352,8 @@ def _process(configuration: Configuration, record: Record, process: Process) -> 
     command = [
         "${JAVA}",
         *flags,
-        *shlex.split(configuration.java_options),
-        *_common_flags(process.name),
+        *configuration.extras[process.name].java_options,
+        *_common_flags(process.name, _conf(record.kind, process.name)),
         "-cp",
         "${CLASS_PATH}",
         process.main,
@@ -311,20 +373,22 @@ def _probe(configuration: Configuration, record: Record, process: Process) -> di
     """What tells that a process does its work. A standby master serves no page: its RPC port, which it opens when it
     takes part in the election, is the sign of all where there are several.
     """
+    # The executor is in the same network as the process; the way out and back in is none of its concerns.
+    host = "127.0.0.1" if configuration.network else record.hostname
     if process.ready_path is None or (record.kind is Kind.MASTER and configuration.journal_kind is not Journal.LOCAL):
         name = process.ready_port if process.ready_path is None else process.rpc_port
-        return {"kind": "tcp", "host": record.hostname, "port": record.ports[name]}
+        return {"kind": "tcp", "host": host, "port": record.ports[name]}
     port = record.ports[process.ready_port]
-    return {"kind": "http", "url": f"http://{record.hostname}:{port}{process.ready_path}"}
+    return {"kind": "http", "url": f"http://{host}:{port}{process.ready_path}"}
 
 
-def _common_flags(process: str) -> list[str]:
+def _common_flags(process: str, conf: str) -> list[str]:
     return [
         "-Dalluxio.home=${ALLUXIO_HOME}",
-        "-Dalluxio.conf.dir=${SANDBOX}/conf",
+        f"-Dalluxio.conf.dir={conf}",
         "-Dalluxio.logs.dir=${SANDBOX}/logs",
-        "-Dlog4j2.configurationFile=${SANDBOX}/conf/log4j2.properties",
-        "-Dlog4j.configuration=file:${SANDBOX}/conf/log4j.properties",
+        f"-Dlog4j2.configurationFile={CONF}/log4j2.properties",
+        f"-Dlog4j.configuration=file:{CONF}/log4j.properties",
         f"-Dalluxio.mesos.log=${{SANDBOX}}/logs/{process}.log",
         "-Djava.io.tmpdir=${SANDBOX}",
     ]

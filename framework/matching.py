@@ -60,6 +60,8 @@ class _Matching:
         for opening in reversed(openings):
             if not opening.home:
                 self._free.setdefault(opening.group, []).append(opening)
+        needs = [need for group in state.wanted.all_groups if (need := state.wanted.need(group)) is not None]
+        self._fixed_ports = sorted({port for need in needs for _, port in need.fixed_ports})
         # An agent goes to a group with a name first: what the default group takes, no other can have.
         self._groups = {kind: state.wanted.groups_of(kind)[::-1] for kind in Kind}
         self._later = ""  # why nothing more is launched on further agents
@@ -146,10 +148,13 @@ class _Matching:
             and (bool(opening.home) or _comes_home(offer, old))
             and self._state.wanted.journal is not Journal.SHARED,
             others=[
-                port
-                for record in self._of_agent.get(offer.hostname, ())
-                if record.slot != slot
-                for port in record.ports.values()
+                *self._fixed_ports,
+                *(
+                    port
+                    for record in self._of_agent.get(offer.hostname, ())
+                    if record.slot != slot
+                    for port in record.ports.values()
+                ),
             ],
         )
         if isinstance(fit, str):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from framework.messages import Effect, Erase, Forget, Keep, KeepFrameworkId, KeepUninstalling, KeepWanted, Launch
-from framework.model import Group, HistoryEntry, Kept, Wanted, group_named
+from framework.model import Group, GroupEntry, HistoryEntry, Kept, Wanted, group_named
 
 __all__ = ["KEPT_ENTRIES", "REMEMBERED", "Kept", "after", "following", "newly_wanted", "overridden", "resumed"]
 
@@ -51,11 +51,16 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
 
 
 def newly_wanted(
-    kept: Kept, wanted: Wanted, options: Mapping[str, str], now: float, given: Mapping[str, str] | None = None
+    kept: Kept,
+    wanted: Wanted,
+    options: Mapping[str, str],
+    now: float,
+    given: Mapping[str, str] | None = None,
+    first: tuple[GroupEntry, ...] = (),
 ) -> tuple[KeepWanted, ...]:
     """The entry to write when this is wanted from ``now`` on; nothing when the last entry says the same. ``options``
     are the texts as ``config.recorded`` gives them, and ``given`` those of options that were changed over the API, as
-    the scheduler was started with them.
+    the scheduler was started with them; ``first`` are the groups that a service begins with.
     """
     number = kept.history[-1].number + 1 if kept.history else 1
     entry = HistoryEntry(
@@ -69,21 +74,22 @@ def newly_wanted(
         tuple(sorted(wanted.released)),
         dict(given or {}),
         tuple(sorted(wanted.paused)),
-        kept.history[-1].groups if kept.history else (),
+        kept.history[-1].groups if kept.history else first,
     )
     if kept.history and dataclasses.replace(kept.history[-1], number=number, at=now) == entry:
         return ()
     return (KeepWanted(entry),)
 
 
-def resumed(kept: Kept, wanted: Wanted, options: Mapping[str, str]) -> Wanted:
+def resumed(kept: Kept, wanted: Wanted, options: Mapping[str, str], first: tuple[GroupEntry, ...] = ()) -> Wanted:
     """What is wanted after a restart: the number of workers that was asked for last holds until the option itself says
-    something else than it did then. A plan that rested goes on to rest.
+    something else than it did then. A plan that rested goes on to rest. ``first`` are the groups that a service begins
+    with.
     """
     if not kept.history:
-        return wanted
+        return dataclasses.replace(wanted, groups=_counted(wanted.groups, first))
     last = kept.history[-1]
-    wanted = dataclasses.replace(wanted, paused=frozenset(last.paused), groups=_counted(wanted.groups, last))
+    wanted = dataclasses.replace(wanted, paused=frozenset(last.paused), groups=_counted(wanted.groups, last.groups))
     if last.options.get("workers") != options.get("workers"):
         return wanted
     return dataclasses.replace(wanted, workers=last.workers, released=frozenset(last.released))
@@ -97,13 +103,13 @@ def following(wanted: Wanted, entry: HistoryEntry) -> Wanted:
         released=frozenset(entry.released),
         proxies=entry.proxies,
         paused=frozenset(entry.paused),
-        groups=_counted(wanted.groups, entry),
+        groups=_counted(wanted.groups, entry.groups),
     )
 
 
-def _counted(groups: Mapping[str, Group], entry: HistoryEntry) -> Mapping[str, Group]:
-    """The groups that the entry has, as many of each as it says."""
-    said = {group_named(group.name): group for group in entry.groups}
+def _counted(groups: Mapping[str, Group], entries: Iterable[GroupEntry]) -> Mapping[str, Group]:
+    """The groups that have an entry, as many of each as it says."""
+    said = {group_named(entry.name): entry for entry in entries}
     return {
         name: dataclasses.replace(group, count=said[name].count, released=frozenset(said[name].released))
         for name, group in groups.items()

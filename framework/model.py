@@ -226,8 +226,8 @@ class VolumeNeed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Need:
-    """What one instance of a kind asks of an offer: thousandths of a CPU, MiB, the names of its ports in order, and the
-    persistent volumes, which are no part of ``disk``.
+    """What one instance of a kind asks of an offer: thousandths of a CPU, MiB, the names of its ports in order, the
+    persistent volumes, which are no part of ``disk``, and of the ports those that must have this number.
     """
 
     cpus: int
@@ -235,6 +235,7 @@ class Need:
     disk: int
     ports: tuple[str, ...]
     volumes: tuple[VolumeNeed, ...] = ()
+    fixed_ports: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("cpus", self.cpus), ("memory", self.memory)):

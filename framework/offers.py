@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 from framework.model import Holding, Need, NewVolume, Range, Resource, Volume, VolumeNeed
 
@@ -108,12 +109,13 @@ def fit(
 
     ``preferred`` are the ports that the slot had before: they are taken again where they are offered. With
     ``same_ports`` nothing else will do, because others hold the slot's address (workers know their master by host and
-    port). ``others`` are the ports that other slots had on this agent: they are left free for their return.
+    port), not even a port that is fixed. ``others`` are the ports that other slots had on this agent, or that are fixed
+    for any: they are left free for those.
     """
     shortage = _shortage(resources, need)
     if shortage:
         return shortage
-    ports = _choose_ports(resources, need.ports, preferred or {}, others, same_ports=same_ports)
+    ports = _choose_ports(resources, need, preferred or {}, others, same_ports=same_ports)
     if isinstance(ports, str):
         return ports
     amounts = {"cpus": need.cpus, "mem": need.memory * 1000, "disk": need.disk * 1000}
@@ -166,29 +168,40 @@ def _shortage(resources: Resources, need: Need) -> str | None:
 
 def _choose_ports(
     resources: Resources,
-    names: tuple[str, ...],
+    need: Need,
     preferred: Mapping[str, int],
     others: Collection[int],
     *,
     same_ports: bool,
 ) -> dict[str, int] | str:
     spans = [span for resource in resources if resource.name == "ports" for span in resource.ranges]
+    fixed = {name: port for name, port in need.fixed_ports if not (same_ports and name in preferred)}
     kept: dict[str, int] = {}
-    for name in names:
-        port = preferred.get(name)
-        if port is None:
+    for name in need.ports:
+        port = fixed.get(name, preferred.get(name))
+        if port is None or (name not in fixed and not same_ports and port in others):
             continue
         if any(span.begin <= port <= span.end for span in spans):
             kept[name] = port
+        elif name in fixed:
+            return f"does not offer port {port}, at which its {name} port is fixed: it offers {_shown(spans)}"
         elif same_ports:
             return f"does not offer port {port}, where others expect its {name} port"
     free = _free_ports(spans, {*kept.values(), *others})
     chosen: dict[str, int] = {}
-    for name in names:
+    for name in need.ports:
         port = kept[name] if name in kept else next(free, None)
         if port is not None:
             chosen[name] = port
-    return chosen if len(chosen) == len(names) else f"offers {len(chosen)} of {len(names)} ports"
+    return chosen if len(chosen) == len(need.ports) else f"offers {len(chosen)} of {len(need.ports)} ports"
+
+
+_MOST_SHOWN: Final = 4  # ranges of ports in a sentence
+
+
+def _shown(spans: Sequence[Range]) -> str:
+    found = [f"{span.begin}-{span.end}" for span in spans[:_MOST_SHOWN]]
+    return ", ".join([*found, *(["…"] if len(spans) > _MOST_SHOWN else [])]) or "none"
 
 
 def _free_ports(spans: Iterable[Range], used: AbstractSet[int]) -> Iterator[int]:

@@ -7,7 +7,6 @@ here reads the environment, a file or the command line.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,18 +15,28 @@ from framework.option_types import (
     ADDRESSES,
     CONSTRAINTS,
     CPUS,
+    ENVIRONMENT,
     FILE,
+    FIXED_PORT,
     FOLDER,
+    IMAGE,
+    JAVA_OPTIONS,
     MESOS,
     NAME,
+    NETWORK,
     NO_YES,
     PORTION,
     PREFIX,
     PROPERTIES,
     ROLE,
+    SECRET,
+    SECRET_FILES,
+    SECRET_VARIABLES,
+    SECURITY,
     URI,
     WEB_ADDRESS,
     WORKER_COUNT,
+    WORKER_GROUPS,
     ZOOKEEPER,
     Type,
     duration,
@@ -38,13 +47,6 @@ from framework.option_types import (
 )
 
 ENVIRONMENT_PREFIX: Final = "ALLUXIO_MESOS_"
-
-
-class Authentication(enum.StrEnum):
-    """alluxio.security.authentication.type; the two that need nothing outside."""
-
-    SIMPLE = "SIMPLE"
-    NOSASL = "NOSASL"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ ALL: Final = Change(frozenset(Kind))
 MASTERS: Final = Change(frozenset({Kind.MASTER}))
 WORKERS: Final = Change(frozenset({Kind.WORKER}))
 PROXIES: Final = Change(frozenset({Kind.PROXY}))
+HDFS: Final = Change(frozenset({Kind.MASTER, Kind.WORKER}))
 NONE: Final = Change(frozenset())
 PROCESS: Final = Change(
     frozenset(), "it is one scheduler process's own; start that one with another value", process=True
@@ -90,9 +93,11 @@ def fixed(sentence: str, otherwise: Change = NONE) -> Change:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Option:
     """One option. ``default`` is the text of its default; None makes it required. With ``secret`` its value is a file
-    that holds a secret; with ``grouped`` a group of workers may have its own. The last three are for packages:
-    ``dcos`` is its default on DC/OS where that is another, ``asset`` the name of what is fetched where it is not given,
-    and with ``app`` the Marathon app itself says it, and nobody else does.
+    that holds a secret; with ``grouped`` a group of workers may have its own. ``port`` is the name of the port, among
+    those of the kind that it restarts, that it may fix; with ``place`` it says which state in ZooKeeper is meant, to
+    whoever works on one without a scheduler. The last four are for packages: ``dcos`` is its default on DC/OS where
+    that is another, ``asset`` the name of what is fetched where it is not given, ``instead`` the option whose place it
+    takes, and with ``app`` the Marathon app itself says it, and nobody else does.
     """
 
     name: str
@@ -103,8 +108,11 @@ class Option:
     change: Change
     secret: bool = False
     grouped: bool = False
+    port: str = ""
+    place: bool = False
     dcos: str | None = None
     asset: str = ""
+    instead: str = ""
     app: bool = False
 
     @property
@@ -159,6 +167,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "alluxio",
         "the service's name: two services in one cluster have two names",
         fixed("the service keeps its name", ALL),
+        place=True,
     ),
     Option(
         "mesos",
@@ -217,6 +226,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         None,
         "where the scheduler keeps its state: host:port,…[/path]; the path defaults to /alluxio-mesos/NAME",
         PROCESS,
+        place=True,
         dcos=_DCOS_ZOOKEEPER,
     ),
     Option(
@@ -228,6 +238,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "readable with it alone",
         PROCESS,
         secret=True,
+        place=True,
     ),
     Option(
         "zookeeper-session",
@@ -361,7 +372,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "security",
         "alluxio",
-        words(*Authentication, value="TYPE"),
+        SECURITY,
         "SIMPLE",
         "how Alluxio's clients and servers authenticate: SIMPLE or NOSASL",
         fixed("clients, masters and workers must agree on it at any moment", ALL),
@@ -371,10 +382,52 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "alluxio",
         PROPERTIES,
         "",
-        "further Alluxio properties: key=value pairs with ';' between them",
+        "further Alluxio properties of every process, such as alluxio.user.file.readtype.default=CACHE",
         ALL,
     ),
-    Option("java-options", "alluxio", line("OPTIONS"), "", "further options for every JVM", ALL),
+    Option("java-options", "alluxio", JAVA_OPTIONS, "", "further options for every JVM", ALL),
+    Option(
+        "environment",
+        "alluxio",
+        ENVIRONMENT,
+        "",
+        "further environment variables of every task, such as JAVA_HOME=/opt/java; no secrets, which Mesos would show",
+        ALL,
+    ),
+    Option(
+        "secret-environment",
+        "alluxio",
+        SECRET_VARIABLES,
+        "",
+        "environment variables of every task out of Mesos's secret store, such as AWS_SECRET_ACCESS_KEY=cache/s3-key",
+        ALL,
+    ),
+    Option(
+        "secret-files",
+        "alluxio",
+        SECRET_FILES,
+        "",
+        "files of every task out of Mesos's secret store: ca.pem=cache/ca is secrets/ca.pem in the task's sandbox",
+        ALL,
+    ),
+    Option(
+        "hdfs-principal",
+        "alluxio",
+        line("PRINCIPAL"),
+        "",
+        "the Kerberos principal of masters and workers, where an under-storage is HDFS with Kerberos; _HOST in it "
+        "stands for the agent's hostname",
+        HDFS,
+    ),
+    Option("hdfs-keytab", "alluxio", FILE, "", "the file on each agent that holds the principal's keytab", HDFS),
+    Option(
+        "hdfs-keytab-secret",
+        "alluxio",
+        SECRET,
+        "",
+        "the name of the secret in Mesos's secret store that holds the principal's keytab, instead of hdfs-keytab",
+        HDFS,
+    ),
     Option(
         "bind",
         "alluxio",
@@ -382,6 +435,40 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "any",
         "what Alluxio's processes listen on: the agent's own address, or any",
         ALL,
+    ),
+    Option(
+        "image",
+        "alluxio",
+        IMAGE,
+        "",
+        "a container image with Python 3.8 and Java 17 in which all tasks run; by default they run on the agent itself",
+        ALL,
+    ),
+    Option(
+        "network",
+        "alluxio",
+        NETWORK,
+        "",
+        "a container network that all tasks join and that maps the agent's ports to theirs; by default they use the "
+        "agent's own",
+        ALL,
+    ),
+    Option(
+        "network-labels",
+        "alluxio",
+        PROPERTIES,
+        "",
+        "labels that the network's plugin is told, such as group=cache",
+        ALL,
+    ),
+    Option(
+        "vips",
+        "alluxio",
+        NO_YES,
+        "no",
+        "yes: DC/OS gives the only master and the proxies addresses that outlive their tasks (VIPs)",
+        Change(frozenset({Kind.MASTER, Kind.PROXY})),
+        dcos="yes",
     ),
     Option(
         "data-dir",
@@ -438,6 +525,100 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("master-disk", "masters", size(), "1GB", "disk of a master, for its journal and metadata", MASTERS),
     Option("job-master-heap", "masters", size(64), "512MB", "heap of a job master", MASTERS),
     Option(
+        "master-properties",
+        "masters",
+        PROPERTIES,
+        "",
+        "further Alluxio properties of a master; they win over those of every process",
+        MASTERS,
+    ),
+    Option(
+        "master-java-options",
+        "masters",
+        JAVA_OPTIONS,
+        "",
+        "further options for the JVM of a master, after those for every JVM",
+        MASTERS,
+    ),
+    Option(
+        "job-master-properties",
+        "masters",
+        PROPERTIES,
+        "",
+        "further Alluxio properties of a job master; they win over those of every process",
+        MASTERS,
+    ),
+    Option(
+        "job-master-java-options",
+        "masters",
+        JAVA_OPTIONS,
+        "",
+        "further options for the JVM of a job master, after those for every JVM",
+        MASTERS,
+    ),
+    Option(
+        "master-environment",
+        "masters",
+        ENVIRONMENT,
+        "",
+        "further environment variables of a master's task; they win over those of every task",
+        MASTERS,
+    ),
+    Option(
+        "master-rpc-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port of a master, the same on each agent; a master that has served keeps the one it had",
+        fixed("the others know a master by its ports", MASTERS),
+        port="rpc",
+    ),
+    Option(
+        "master-web-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port of a master's page, as above",
+        fixed("the others know a master by its ports", MASTERS),
+        port="web",
+    ),
+    Option(
+        "job-master-rpc-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port of a job master, as above",
+        fixed("the others know a master by its ports", MASTERS),
+        port="job_rpc",
+    ),
+    Option(
+        "job-master-web-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port of a job master's page, as above",
+        fixed("the others know a master by its ports", MASTERS),
+        port="job_web",
+    ),
+    Option(
+        "master-journal-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port at which masters speak of an EMBEDDED journal, as above",
+        fixed("the others know a master by its ports", MASTERS),
+        port="journal",
+    ),
+    Option(
+        "job-master-journal-port",
+        "masters",
+        FIXED_PORT,
+        "0",
+        "the port at which job masters speak of an EMBEDDED journal, as above",
+        fixed("the others know a master by its ports", MASTERS),
+        port="job_journal",
+    ),
+    Option(
         "master-placement",
         "masters",
         CONSTRAINTS,
@@ -452,6 +633,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "all",
         "how many workers run: a number, or 'all' for one on each agent that fits",
         fixed("ask PUT /v1/workers for another number"),
+    ),
+    Option(
+        "worker-groups",
+        "workers",
+        WORKER_GROUPS,
+        "",
+        'groups of workers that the service begins with: {"ssd": {"count": "all", "options": {"worker-ssd": "200GB"}}}',
+        fixed("ask PUT /v1/worker-groups/NAME"),
     ),
     Option("worker-cpus", "workers", CPUS, "1", "CPUs of a worker with its job worker", WORKERS, grouped=True),
     Option("worker-heap", "workers", size(64), "512MB", "heap of a worker", WORKERS, grouped=True),
@@ -504,6 +693,96 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("worker-disk", "workers", size(), "256MB", "disk of a worker, for its logs", WORKERS, grouped=True),
     Option("job-worker-heap", "workers", size(64), "256MB", "heap of a job worker", WORKERS, grouped=True),
     Option(
+        "worker-properties",
+        "workers",
+        PROPERTIES,
+        "",
+        "further Alluxio properties of a worker; they win over those of every process",
+        WORKERS,
+        grouped=True,
+    ),
+    Option(
+        "worker-java-options",
+        "workers",
+        JAVA_OPTIONS,
+        "",
+        "further options for the JVM of a worker, after those for every JVM",
+        WORKERS,
+        grouped=True,
+    ),
+    Option(
+        "job-worker-properties",
+        "workers",
+        PROPERTIES,
+        "",
+        "further Alluxio properties of a job worker; they win over those of every process",
+        WORKERS,
+        grouped=True,
+    ),
+    Option(
+        "job-worker-java-options",
+        "workers",
+        JAVA_OPTIONS,
+        "",
+        "further options for the JVM of a job worker, after those for every JVM",
+        WORKERS,
+        grouped=True,
+    ),
+    Option(
+        "worker-environment",
+        "workers",
+        ENVIRONMENT,
+        "",
+        "further environment variables of a worker's task; they win over those of every task",
+        WORKERS,
+        grouped=True,
+    ),
+    Option(
+        "worker-rpc-port",
+        "workers",
+        FIXED_PORT,
+        "0",
+        "the port of a worker, the same on each agent",
+        WORKERS,
+        port="rpc",
+    ),
+    Option(
+        "worker-web-port",
+        "workers",
+        FIXED_PORT,
+        "0",
+        "the port of a worker's page, the same on each agent",
+        WORKERS,
+        port="web",
+    ),
+    Option(
+        "job-worker-rpc-port",
+        "workers",
+        FIXED_PORT,
+        "0",
+        "the port of a job worker, the same on each agent",
+        WORKERS,
+        port="job_rpc",
+    ),
+    Option(
+        "job-worker-data-port",
+        "workers",
+        FIXED_PORT,
+        "0",
+        "the data port of a job worker, the same on each agent",
+        WORKERS,
+        port="job_data",
+    ),
+    Option(
+        "job-worker-web-port",
+        "workers",
+        FIXED_PORT,
+        "0",
+        "the port of a job worker's page, the same on each agent",
+        WORKERS,
+        port="job_web",
+    ),
+    Option(
         "worker-placement",
         "workers",
         CONSTRAINTS,
@@ -517,6 +796,39 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option("proxy-cpus", "proxies", CPUS, "0.5", "CPUs of a proxy", PROXIES),
     Option("proxy-heap", "proxies", size(64), "512MB", "heap of a proxy", PROXIES),
+    Option(
+        "proxy-properties",
+        "proxies",
+        PROPERTIES,
+        "",
+        "further Alluxio properties of a proxy; they win over those of every process",
+        PROXIES,
+    ),
+    Option(
+        "proxy-java-options",
+        "proxies",
+        JAVA_OPTIONS,
+        "",
+        "further options for the JVM of a proxy, after those for every JVM",
+        PROXIES,
+    ),
+    Option(
+        "proxy-environment",
+        "proxies",
+        ENVIRONMENT,
+        "",
+        "further environment variables of a proxy's task; they win over those of every task",
+        PROXIES,
+    ),
+    Option(
+        "proxy-port",
+        "proxies",
+        FIXED_PORT,
+        "0",
+        "the port of a proxy, the same on each agent",
+        PROXIES,
+        port="web",
+    ),
     Option(
         "proxy-placement",
         "proxies",
@@ -588,6 +900,12 @@ BY_NAME: Final[Mapping[str, Option]] = {option.name: option for option in OPTION
 # What the service keeps for its life, or what is changed elsewhere, with the reason or what to do instead.
 FIXED: Final[Mapping[str, str]] = {option.name: option.change.fixed for option in OPTIONS if option.change.fixed}
 PROCESS_OPTIONS: Final = frozenset(option.name for option in OPTIONS if option.change.process)
+
+
+# The options that may fix a port of a kind, in the order in which its ports are taken.
+PORT_OPTIONS: Final[Mapping[Kind, tuple[Option, ...]]] = {
+    kind: tuple(option for option in OPTIONS if option.port and kind in option.change.restarts) for kind in Kind
+}
 
 
 def launched_with(kind: Kind) -> frozenset[str]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import json
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -24,11 +26,21 @@ class Invalid(ValueError):
     """A value that an option does not take; the message ends the sentence "--option: ..."."""
 
 
+# key=value, where the key speaks of a secret; a property ends at a semicolon
+_PAIR_SECRET: Final = re.compile(r"([\w.\-]*(?:secret|passw|token|credential|key)[\w.\-]*\s*=)[^;]*", re.IGNORECASE)
+_ADDRESS_SECRET: Final = re.compile(r"(://[^/\s:@]*:)[^/\s@]*@")
+
+
+def masked(text: str) -> str:
+    """The text as it may lie about, with ``***`` in the place of each secret that it holds."""
+    return _ADDRESS_SECRET.sub(r"\1***@", _PAIR_SECRET.sub(r"\1***", text))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Type:
     """``value`` is how help shows one, ``advice`` what to write, as refusals say it. ``schema`` is JSON Schema (Draft
     4) of what stands in a package's options, without anything that belongs to a single option. ``empty`` is what an
-    option is read as that has no default and is not given.
+    option is read as that has no default and is not given. ``masked`` takes the secrets out of a text of it.
     """
 
     read: Callable[[str], Any]
@@ -36,6 +48,7 @@ class Type:
     advice: str
     schema: Mapping[str, Any]
     empty: Any = ""
+    masked: Callable[[str], str] = masked
 
     def shown_as(self, value: str) -> Type:
         return dataclasses.replace(self, value=value)
@@ -112,8 +125,8 @@ def has_tier(text: str) -> bool:
         return False
 
 
-def whole(least: int, most: int, value: str = "COUNT") -> Type:
-    advice = f"write a whole number from {least} to {most}"
+def whole(least: int, most: int, value: str = "COUNT", advice: str = "") -> Type:
+    advice = advice or f"write a whole number from {least} to {most}"
 
     def read(text: str) -> int:
         if not re.fullmatch(r"\d+", text.strip()) or not least <= int(text) <= most:
@@ -121,6 +134,10 @@ def whole(least: int, most: int, value: str = "COUNT") -> Type:
         return int(text)
 
     return Type(read, value, advice, {"type": "integer", "minimum": least, "maximum": most})
+
+
+# A port that is the same on each agent, or 0 for any that the agent offers.
+FIXED_PORT: Final = whole(0, 65535, "PORT", "write a port that the agents offer, up to 65535, or 0 for any of them")
 
 
 def _read_workers(text: str) -> int | None:
@@ -141,16 +158,17 @@ WORKER_COUNT: Final = Type(
 
 
 def _read_cpus(text: str) -> int:
-    if not re.fullmatch(r"\d+(\.\d{1,3})?", text.strip()) or not 0 < float(text) <= 1024:
+    if not re.fullmatch(r"\d+(\.\d+)?", text.strip()) or not 0.001 <= float(text) <= 1024:
         raise Invalid(f"{text!r} is not allowed; {CPUS.advice}")
     return round(float(text) * 1000)
 
 
-# CPUs as thousandths, the precision that Mesos keeps.
+# CPUs as thousandths, the precision that Mesos keeps; more decimals are rounded as Mesos does. A schema cannot count
+# them: multipleOf is looked at with floating numbers by many, which take 0.7 for no multiple of 0.001.
 CPUS: Final = Type(
     _read_cpus,
     "CPUS",
-    "write a number of CPUs above 0 with at most three decimals, such as 0.5",
+    "write a number of CPUs from 0.001 to 1024, such as 0.5, of which Mesos keeps three decimals",
     {"type": "number", "minimum": 0.001, "maximum": 1024},
 )
 
@@ -209,6 +227,21 @@ def words(*allowed: str, value: str = "") -> Type:
     return Type(read, value or "|".join(allowed), advice, {"type": "string", "enum": list(allowed)})
 
 
+_SECURITY: Final = words("SIMPLE", "NOSASL", value="TYPE")
+
+
+def _read_security(text: str) -> str:
+    if text == "KERBEROS":
+        raise Invalid(f"{text!r} is not in Alluxio's open-source edition, whose servers refuse it; {SECURITY.advice}")
+    return str(_SECURITY.read(text))
+
+
+# alluxio.security.authentication.type; those that need nothing outside.
+SECURITY: Final = dataclasses.replace(
+    _SECURITY,
+    read=_read_security,
+    advice=f"{_SECURITY.advice}; for HDFS with Kerberos give hdfs-principal and its keytab",
+)
 NO_YES: Final = dataclasses.replace(words("no", "yes"), value="yes|no")
 
 
@@ -246,6 +279,13 @@ IMAGE: Final = _matching(
     "IMAGE",
     "is no image",
     "write it as docker pull takes it, such as python:3.12-slim",
+)
+
+NETWORK: Final = _matching(
+    "[A-Za-z0-9][A-Za-z0-9._-]*",
+    "NETWORK",
+    "is no name of a network",
+    "use letters, digits, dots, dashes and underscores, with a letter or digit first",
 )
 
 # Addresses ------------------------------------------------------------------------------------------------------------
@@ -315,36 +355,129 @@ def _read_addresses(text: str) -> tuple[str, ...]:
     return found
 
 
-# IP addresses or networks between commas.
+def _networks() -> str:
+    """A regular expression of the IPv4 networks whose addresses have nothing beyond their prefix, and of addresses."""
+    octet = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+    found = [r"(0\.){3}0/0", rf"({octet}\.){{3}}{octet}"]
+    for place in range(4):
+        for bits in range(1, 9):
+            last = octet if bits == 8 else f"({'|'.join(map(str, range(0, 256, 2 ** (8 - bits))))})"
+            found.append(rf"({octet}\.){{{place}}}{last}(\.0){{{3 - place}}}/{8 * place + bits}")
+    return "|".join(found)
+
+
+_ADDRESS: Final = rf"\s*({_networks()}|[0-9a-fA-F]*:[0-9a-fA-F:.]*(/([0-9]{{1,2}}|1[01][0-9]|12[0-8]))?)\s*"
+# IP addresses or networks between commas. Whether an IPv6 address is one, no regular expression tells.
 ADDRESSES: Final = Type(
     _read_addresses,
     "ADDRESSES",
     "write IP addresses or networks with ',' between them, such as 10.0.0.1,10.1.0.0/16",
-    _text_schema(r"\s*[0-9a-fA-F:.]+(/[0-9]{1,3})?\s*(,\s*[0-9a-fA-F:.]+(/[0-9]{1,3})?\s*)*"),
+    _text_schema(f"({_ADDRESS}(,(?!$)|$))+"),  # which is long enough to stand there once
     (),
 )
 
 # Lists ----------------------------------------------------------------------------------------------------------------
 
 
-def _read_properties(text: str) -> tuple[tuple[str, str], ...]:
-    """``key=value`` pairs between semicolons."""
-    pairs = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        key, equals, value = part.partition("=")
-        if not equals or not re.fullmatch(r"[a-z][a-z0-9.\-_]*", key.strip(), re.IGNORECASE):
-            raise Invalid(f"{part!r} is no property; {PROPERTIES.advice}")
-        pairs.append((key.strip(), value.strip()))
-    return tuple(pairs)
+def _pairs(name: str, refusal: str, value: str, advice: str, masked: Callable[[str], str] = masked) -> Type:
+    """``NAME=value`` pairs between semicolons; ``name`` is a regular expression."""
+
+    def read(text: str) -> tuple[tuple[str, str], ...]:
+        pairs = []
+        for part in filter(None, (part.strip() for part in text.split(";"))):
+            key, equals, content = part.partition("=")
+            if not equals or not re.fullmatch(name, key.strip()):
+                raise Invalid(f"{part!r} is no {refusal}; {advice}")
+            pairs.append((key.strip(), content.strip()))
+        return tuple(pairs)
+
+    entry = rf"\s*(({name})\s*=[^;]*)?"
+    return Type(read, value, advice, _text_schema(f"{entry}(;{entry})*"), (), masked)
 
 
-_PROPERTY: Final = r"\s*([A-Za-z][A-Za-z0-9._-]*\s*=[^;]*)?"
-PROPERTIES: Final = Type(
-    _read_properties,
-    "PROPERTIES",
-    "write key=value pairs with ';' between them",
-    _text_schema(f"{_PROPERTY}(;{_PROPERTY})*"),
+PROPERTIES: Final = _pairs(
+    "[A-Za-z][A-Za-z0-9._-]*", "property", "PROPERTIES", "write key=value pairs with ';' between them"
+)
+# Mesos gives an executor variables of these beginnings, and it could not work with others.
+_VARIABLE: Final = "(?!MESOS_|LIBPROCESS_)[A-Za-z_][A-Za-z0-9_]*"
+_OWN: Final = "names that begin with MESOS_ or LIBPROCESS_ are Mesos's own"
+ENVIRONMENT: Final = _pairs(
+    _VARIABLE, "variable that may be set", "VARIABLES", f"write NAME=value pairs with ';' between them; {_OWN}"
+)
+SECRET: Final = line("SECRET")
+# What stands in these is the names of secrets, and none itself.
+SECRET_VARIABLES: Final = _pairs(
+    _VARIABLE,
+    "variable that may be set",
+    "SECRETS",
+    f"write NAME=secret pairs with ';' between them; {_OWN}",
+    masked=str,
+)
+SECRET_FILES: Final = _pairs(
+    "[A-Za-z0-9][A-Za-z0-9._-]*",
+    "file out of a secret",
+    "SECRETS",
+    "write file=secret pairs with ';' between them, the file without a folder",
+    masked=str,
+)
+
+
+def _read_java_options(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(_read_line(text)))
+    except ValueError:  # which does not quote the text: it may hold a secret
+        raise Invalid(f"it has several lines, or a mark or a backslash without an end; {JAVA_OPTIONS.advice}") from None
+
+
+_JAVA_SECRET: Final = re.compile(r"(-D[\w.\-]*(?:secret|passw|token|credential|key)[\w.\-]*=).*", re.IGNORECASE)
+
+
+def _masked_java(text: str) -> str:
+    """Each option for itself, as a shell would part them."""
+    try:
+        parts = shlex.split(text)
+    except ValueError:
+        return "***"  # nobody can tell where a secret in it ends
+    shown = [_ADDRESS_SECRET.sub(r"\1***@", _JAVA_SECRET.sub(r"\1***", part)) for part in parts]
+    return text if shown == parts else " ".join(map(_quoted, shown))
+
+
+def _quoted(part: str) -> str:
+    """As shlex.quote has it, but for the stars, which are none of a shell's here."""
+    return "***".join(shlex.quote(piece) if piece else "" for piece in part.split("***")) or "''"
+
+
+# What a JVM is started with: a tuple of its arguments.
+JAVA_OPTIONS: Final = Type(
+    _read_java_options,
+    "OPTIONS",
+    "write one line, as a shell takes it: -Dname=value, or '-Dname=two words' with the marks closed",
+    _text_schema(r"([^\\'\"\n\x00]|\\[^\n\x00]|'[^'\n\x00]*'|\"([^\\\"\n\x00]|\\[^\n\x00])*\")*"),
     (),
+    _masked_java,
+)
+
+
+def _read_groups(text: str) -> Mapping[str, Mapping[str, Any]]:
+    """Groups of workers by their names, as the API's calls have them; what is in them is looked at with its words."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise Invalid(f"it is no JSON ({error}); {WORKER_GROUPS.advice}") from None
+    if not isinstance(found, dict):
+        raise Invalid(f"it is no object of groups; {WORKER_GROUPS.advice}")
+    for name, group in found.items():
+        if not isinstance(group, dict) or set(group) - {"options"} != {"count"}:
+            raise Invalid(f"the group {name!a} has not a count, and at most options beside it; {WORKER_GROUPS.advice}")
+    return found
+
+
+WORKER_GROUPS: Final = Type(
+    _read_groups,
+    "GROUPS",
+    'write JSON: {"NAME": {"count": 2, "options": {}}}, with as many groups as PUT /v1/worker-groups/NAME takes',
+    _text_schema(r"\s*\{[\s\S]*\}\s*"),
+    {},
 )
 
 

@@ -58,6 +58,14 @@ def _used(record: Record, known: Mapping[tuple[str, int], CachingWorker]) -> int
     return worker.used if worker is not None else 0
 
 
+def count_mistakes(count: Any) -> list[str]:
+    """What is wrong with a number of workers as it stands in JSON."""
+    is_number = isinstance(count, int) and not isinstance(count, bool)
+    if count == "all" or (is_number and 0 <= count <= MOST):
+        return []
+    return [f'count: {count!a:.100} is not allowed; give a whole number from 0 to {MOST}, or "all"']
+
+
 def change(
     state: State, count: int | None, remove: Sequence[str], now: float, group: str = DEFAULT
 ) -> Change | list[str]:

@@ -32,7 +32,7 @@ from framework.loop import Loop
 from framework.memory import after, newly_wanted, resumed
 from framework.mesos import Identity, Mesos
 from framework.messages import CacheSeen, Discard, DrainsSeen, Effect, Erase, KeepWanted, Launch, RemoveMember, Stop
-from framework.model import ExitCode, Journal, Kept, Kind, Wanted, group_named, kind_of
+from framework.model import ExitCode, GroupEntry, Journal, Kept, Kind, Wanted, group_named, kind_of
 from framework.planner import State, registered_workers
 from framework.removal import UNDER_WAY
 from framework.series import Sampler, Series
@@ -73,10 +73,12 @@ def run(
     configuration: Configuration,
     values: Mapping[str, str],
     environment: Mapping[str, str],
+    first: tuple[GroupEntry, ...] = (),
     leaving: Farewell = Farewell.NONE,
 ) -> ExitCode:
     """Run the scheduler until it is told to stop. Everything that can be wrong is found before Mesos hears of it.
-    ``values`` are the options' texts that the configuration was read from; secrets may be in ``environment``.
+    ``values`` are the options' texts that the configuration was read from; secrets may be in ``environment``. ``first``
+    are the groups of workers that a service begins with.
     """
     try:
         artefacts = Artefacts.of() if leaving is not Farewell.NONE else _artefacts(configuration)
@@ -94,7 +96,8 @@ def run(
         return ExitCode.CONFIGURATION
     if is_in_clear(configuration, host, safe):
         log.warning("%s", IN_CLEAR.format(host=host))
-    return _Scheduler(configuration, values, identity, credentials, artefacts, Front(bound, tls, safe), leaving).run()
+    front = Front(bound, tls, safe)
+    return _Scheduler(configuration, values, first, identity, credentials, artefacts, front, leaving=leaving).run()
 
 
 def _artefacts(configuration: Configuration) -> Artefacts:
@@ -186,16 +189,19 @@ class _Scheduler:
         self,
         configuration: Configuration,
         values: Mapping[str, str],
+        first: tuple[GroupEntry, ...],
         identity: Identity,
         credentials: str,
         artefacts: Artefacts,
         front: Front,
+        *,
         leaving: Farewell,
     ) -> None:
         self._farewell = leaving
         self._is_done = False  # the service is removed: this process has nothing but a last word
         self._configuration = configuration  # what this process was started with
         self._values = values
+        self._first = first
         self._configurations = by_ids(configuration)  # all that tasks were launched with here
         self._identity = identity
         self._api_url = configuration.api_url or front.url
@@ -331,9 +337,9 @@ class _Scheduler:
         configuration = held.configuration
         for launching in held.launching:
             self._configurations.update(by_ids(launching))
-        wanted = resumed(kept, held.own_wanted, held.options)
+        wanted = resumed(kept, held.own_wanted, held.options, self._first)
         leaves = self._farewell is not Farewell.NONE
-        for effect in () if leaves else newly_wanted(kept, wanted, held.options, time.time(), held.given):
+        for effect in () if leaves else newly_wanted(kept, wanted, held.options, time.time(), held.given, self._first):
             log.info("%s", effect)
             store.save([effect])
             kept = after(kept, [effect])
@@ -383,7 +389,7 @@ class _Scheduler:
 
     def _held(self, kept: Kept) -> Configured:
         """What this process was started with, and what was changed over the API since."""
-        found = configuring.resumed(self._values, kept)
+        found = configuring.resumed(self._values, kept, self._first)
         if isinstance(found, Configured):
             return found
         for mistake in found:

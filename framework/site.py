@@ -10,13 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from framework.config import Configuration
+from framework.config import KEYTAB_FILE, Configuration
 from framework.model import Journal, Kind, Record
 
 # Folders --------------------------------------------------------------------------------------------------------------
 
 
 AGENT: Final = "{agent}"  # in a folder's name: the agent's hostname, where agents share a file system
+# Where an image has the agent's folders. Not where they are on the agent: a container has a /dev/shm of its own, and
+# what is mounted below that may be hidden by it.
+INSIDE: Final = "/mnt/alluxio-mesos"
 
 
 def on_agent(configuration: Configuration, hostname: str) -> Configuration:
@@ -26,6 +29,31 @@ def on_agent(configuration: Configuration, hostname: str) -> Configuration:
         data_dir=configuration.data_dir.replace(AGENT, hostname),
         ram_dir=configuration.ram_dir.replace(AGENT, hostname),
     )
+
+
+def in_task(configuration: Configuration) -> Configuration:
+    """With the folders as a task sees them."""
+    if not configuration.image:
+        return configuration
+    return dataclasses.replace(configuration, data_dir=f"{INSIDE}/data", ram_dir=f"{INSIDE}/ram")
+
+
+def mounts(configuration: Configuration, kind: Kind) -> Mapping[str, str]:
+    """What a task in an image has of its agent: where it finds each folder, and what that is on the agent."""
+    inside = in_task(configuration)
+    if not configuration.image or kind is Kind.PROXY:
+        return {}
+    found = {inside.data_dir: configuration.data_dir}
+    if kind is Kind.WORKER:
+        found[inside.ram_dir] = configuration.ram_dir
+    # What is known by its path, to Alluxio's journal too, is where it always is.
+    journal = configuration.journal_folder if kind is Kind.MASTER else ""
+    known = (configuration.under_storage, journal, configuration.hdfs_keytab)
+    return found | {path: path for path in known if is_path(path)}
+
+
+def is_path(uri: str) -> bool:
+    return uri.startswith("/")
 
 
 def data_folder(configuration: Configuration, slot: str) -> str:
@@ -80,9 +108,12 @@ def tiers(configuration: Configuration, record: Record) -> tuple[Tier, ...]:
 # Properties -----------------------------------------------------------------------------------------------------------
 
 
-def properties(configuration: Configuration, record: Record, masters: Sequence[Record]) -> dict[str, str]:
-    """All of alluxio-site.properties for a task; ``masters`` are the masters' records, this one's too where it is a
-    master's. The operator's own properties win over these.
+def properties(
+    configuration: Configuration, record: Record, masters: Sequence[Record], process: str = ""
+) -> dict[str, str]:
+    """All of alluxio-site.properties for a process of a task, by default for the one that its kind is named after;
+    ``masters`` are the masters' records, this one's too where it is a master's. The operator's own properties win over
+    these.
     """
     found = {
         "alluxio.security.authentication.type": configuration.security,
@@ -102,6 +133,8 @@ def properties(configuration: Configuration, record: Record, masters: Sequence[R
         "alluxio.network.connection.shutdown.timeout": "500ms",
     }
     found |= _masters_properties(configuration, masters)
+    if record.kind is not Kind.PROXY:
+        found |= _kerberos_properties(configuration)
     match record.kind:
         case Kind.MASTER:
             found |= _own_address(record) | _master_properties(configuration, record)
@@ -113,7 +146,24 @@ def properties(configuration: Configuration, record: Record, masters: Sequence[R
                 "alluxio.proxy.web.port": str(record.ports["web"]),
             }
     found |= _bind_properties(configuration, record)
-    return found | dict(configuration.properties)
+    return found | dict(configuration.extras[process or record.kind.value].properties)
+
+
+SECRETS: Final = "secrets"  # the folder in the sandbox that holds those that are files
+
+
+def _kerberos_properties(configuration: Configuration) -> dict[str, str]:
+    """Masters and workers log in to HDFS as one principal, and so do the job service's processes, which go by a
+    worker's.
+    """
+    if not configuration.hdfs_principal:
+        return {}
+    keytab = configuration.hdfs_keytab or f"${{SANDBOX}}/{SECRETS}/{KEYTAB_FILE}"
+    return {
+        f"alluxio.{kind}.{name}": value
+        for kind in ("master", "worker")
+        for name, value in (("principal", configuration.hdfs_principal), ("keytab.file", keytab))
+    }
 
 
 # A connection to a host that is cut off tells nothing. With Alluxio's own values the workers notice that after a

@@ -18,7 +18,7 @@ from framework.model import ExitCode, HistoryEntry, Kept, Record
 from framework.store import StoreError
 
 # The options that say which state is meant, as the scheduler has them.
-PLACE: Final = ("name", "zookeeper", "zookeeper-auth-file")
+PLACE: Final = tuple(option for option in config.OPTIONS if option.place)
 
 
 class Refusal(Exception):
@@ -38,14 +38,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ("import", "read such a file into a service's path", _import),
     ):
         action = actions.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
-        for option in config.OPTIONS:
-            if option.name in PLACE:
-                action.add_argument(
-                    f"--{option.name}",
-                    dest=option.name,
-                    metavar=option.value,
-                    help=f"{option.help} [{option.environment}]",
-                )
+        for option in PLACE:
+            action.add_argument(
+                f"--{option.name}",
+                dest=option.name,
+                metavar=option.value,
+                help=f"{option.help} [{option.environment}]",
+            )
         action.set_defaults(run=lambda options, run=run, name=name: _guarded(name, run, options))
         if name == "show":
             action.add_argument("--json", action="store_true", help="print one JSON document")
@@ -74,9 +73,7 @@ def _guarded(
 def read_place(given: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, str], list[config.Problem]]:
     values: dict[str, str] = {}
     problems: list[config.Problem] = []
-    for option in config.OPTIONS:
-        if option.name not in PLACE:
-            continue
+    for option in PLACE:
         text = given.get(option.name) or environment.get(option.environment, "") or option.default
         if text is None:
             problems.append(

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from framework import clients
+from framework import clients, vips
 from framework.config import Configuration
 from framework.model import LIFE, CachingWorker, Kind, Life, Record, TaskState, group_of, kind_of
 from framework.planner import State, current_report, down_since, gate, launch_after, registered_workers, wanted_slots
@@ -232,5 +232,6 @@ def endpoints(state: State, configuration: Configuration, api_url: str) -> dict[
             "masters": [f"{record.hostname}:{record.ports['rpc']}" for record in masters],
             "workers": [f"{record.hostname}:{record.ports['rpc']}" for record in of(Kind.WORKER)],
             "proxies": [f"http://{record.hostname}:{record.ports['web']}" for record in of(Kind.PROXY)],
+            **({"vips": dict(known)} if (known := vips.addresses(configuration)) else {}),
         },
     }

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from localmesos.containerizer import Containerizer
+from localmesos.containerizer import Containerizer, LaunchError
 from localmesos.executors import Executor, duration_text
 from localmesos.resources import Resources
 
@@ -32,6 +32,21 @@ def command_executor(framework_id: str, task: Json) -> Json:
             "arguments": [sys.executable, "-I", _COMMAND_EXECUTOR],
         },
     }
+
+
+def refuse_containers(info: Json) -> None:
+    """There are none here, and no secrets. Raises LaunchError as an agent does that is set up for none."""
+    container = info.get("container", {})
+    image = container.get("mesos", {}).get("image")
+    if image is not None:
+        raise LaunchError(f"Failed to launch container: Unsupported container image type: {image['type']}")
+    for network in container.get("network_infos", []):
+        if "name" in network:
+            raise LaunchError(f"Failed to launch container: Unknown CNI network '{network['name']}'")
+    variables = info.get("command", {}).get("environment", {}).get("variables", [])
+    volumes = container.get("volumes", [])
+    if any(one.get("type") == "SECRET" for one in [*variables, *(volume.get("source", {}) for volume in volumes)]):
+        raise LaunchError("Failed to launch container: there is a secret, and no secret resolver")
 
 
 def mount_volumes(containerizer: Containerizer, executor: Executor) -> None:

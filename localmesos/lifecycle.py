@@ -73,6 +73,7 @@ class Lifecycle:
             settings.recovery_timeout_seconds,
         )
         try:
+            launching.refuse_containers(executor.info)
             containerizer.prepare(executor.sandbox)
             launching.mount_volumes(self._agent.containerizer, executor)
             command = executor.info.get("command", {})

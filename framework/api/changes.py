@@ -11,7 +11,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from framework import scaling
+from framework import configuring, scaling
 from framework.api.problems import Refused
 from framework.api.turns import Turns
 from framework.config import Configuration
@@ -140,16 +140,9 @@ def texts_or_nothing(options: Any) -> dict[str, str | None]:
     Raises:
         Refused: 422, with every mistake.
     """
-    if not isinstance(options, dict):
-        raise Refused(422, ['options: give an object, such as {"worker-ram": "4GB"}'])
-    mistakes = [
-        f"options: {name!a:.100} has the value {text!a:.100}; give a text, or null for what was given at the start"
-        for name, text in options.items()
-        if text is not None and not isinstance(text, str)
-    ]
-    if mistakes:
+    if mistakes := configuring.text_mistakes(options, or_nothing=True):
         raise Refused(422, mistakes)
-    return options
+    return dict(options)
 
 
 def texts(options: Any) -> dict[str, str]:
@@ -158,13 +151,9 @@ def texts(options: Any) -> dict[str, str]:
     Raises:
         Refused: 422, with every mistake.
     """
-    found = texts_or_nothing(options)
-    mistakes = [
-        f"options: {name!a:.100} is null; give a text, or leave it out" for name in found if found[name] is None
-    ]
-    if mistakes:
+    if mistakes := configuring.text_mistakes(options):
         raise Refused(422, mistakes)
-    return {name: text for name, text in found.items() if text is not None}
+    return dict(options)
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

@@ -202,7 +202,8 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                     "masters": _list(_text("host:port")),
                     "workers": _list(_text("host:port")),
                     "proxies": _list(_text("a web address")),
-                }
+                },
+                {"vips": _TEXTS},
             ),
         }
     ),

@@ -117,10 +117,7 @@ def asked(body: dict[str, Any], group: str) -> tuple[int | None, list[str]]:
         Refused: 422, with every mistake.
     """
     count, remove = body["count"], body.get("remove", [])
-    mistakes = []
-    is_number = isinstance(count, int) and not isinstance(count, bool)
-    if count != "all" and not (is_number and 0 <= count <= scaling.MOST):
-        mistakes.append(f'count: {count!a:.100} is not allowed; give a whole number from 0 to {scaling.MOST}, or "all"')
+    mistakes = scaling.count_mistakes(count)
     if not isinstance(remove, list) or not all(
         isinstance(name, str) and re.fullmatch(rf"{re.escape(group)}-\d{{1,9}}", name) for name in remove
     ):

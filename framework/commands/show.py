@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import datetime
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
@@ -379,12 +379,13 @@ def endpoints(found: Document) -> RenderableType:
         ("Masters", _lines(alluxio.get("masters", ()))),
         ("Workers", _lines(alluxio.get("workers", ()))),
         ("Proxies", _lines(alluxio.get("proxies", ()))),
+        *([("DC/OS's names", _lines(alluxio["vips"].values()))] if alluxio.get("vips") else []),
     ):
         rows.append((label, value if isinstance(value, Text) else str(value or "none yet")))
     return facts(rows)
 
 
-def _lines(values: Sequence[str]) -> Text:
+def _lines(values: Collection[str]) -> Text:
     return Text("\n").join(plain(value) for value in values) if values else Text("none yet")
 
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from framework import config, option_types
+from framework import config, grouping, option_types
 from framework.option_table import GROUPS, NONE, OPTIONS, Option
-from framework.option_types import CPUS, URI, Invalid, Type, line, whole
+from framework.option_types import CPUS, SECRET, URI, Invalid, Type, line, whole
 
 OPERATORS: Final = ("UNIQUE", "CLUSTER", "GROUP_BY", "LIKE", "UNLIKE", "MAX_PER", "IS")
 
@@ -45,9 +45,7 @@ MARATHON_CONSTRAINTS: Final = Type(
         },
     },
 )
-SECRET: Final = line("SECRET")
 
-# The secrets of the scheduler's options that Marathon may give it, by the name of the option here.
 DEPLOYMENT: Final[tuple[Option, ...]] = (
     Option("scheduler-cpus", "scheduler", CPUS, "0.5", "CPUs of the scheduler", NONE),
     Option("scheduler-memory", "scheduler", whole(256, 262_144), "1024", "memory of the scheduler, in MiB", NONE),
@@ -102,6 +100,7 @@ DEPLOYMENT: Final[tuple[Option, ...]] = (
         "",
         "the name of the principal's secret in the secret store, instead of secret-file",
         NONE,
+        instead="secret-file",
     ),
     Option(
         "zookeeper-auth-secret",
@@ -110,6 +109,7 @@ DEPLOYMENT: Final[tuple[Option, ...]] = (
         "",
         "the name of the secret that holds user:password for ZooKeeper, instead of zookeeper-auth-file",
         NONE,
+        instead="zookeeper-auth-file",
     ),
     Option(
         "api-token-secret",
@@ -118,6 +118,7 @@ DEPLOYMENT: Final[tuple[Option, ...]] = (
         "",
         "the name of the secret that holds the token to read and change everything, instead of api-token-file",
         NONE,
+        instead="api-token-file",
     ),
     Option(
         "api-read-token-secret",
@@ -126,16 +127,12 @@ DEPLOYMENT: Final[tuple[Option, ...]] = (
         "",
         "the name of the secret that holds the token to read, instead of api-read-token-file",
         NONE,
+        instead="api-read-token-file",
     ),
 )
 PRINCIPAL: Final = "a principal and its secret go together; give both, or none"
 # The option that names a file, for each that names a secret.
-FILES: Final[Mapping[str, str]] = {
-    "principal-secret": "secret-file",
-    "zookeeper-auth-secret": "zookeeper-auth-file",
-    "api-token-secret": "api-token-file",
-    "api-read-token-secret": "api-read-token-file",
-}
+FILES: Final[Mapping[str, str]] = {option.name: option.instead for option in DEPLOYMENT if option.instead}
 SECTIONS: Final[Mapping[str, str]] = {
     "service": GROUPS["service"],
     "scheduler": "the app that runs the scheduler",
@@ -237,7 +234,8 @@ def _mistakes(given: Mapping[str, Any], assets: frozenset[str], refused: frozens
             yield f"{option.group}.{option.name}: {invalid}"
     texts = {name: text_of(value) for name, value in given.items() if name not in _DEPLOYMENT_NAMES}
     assumed = {name: _ASSUMED for name in ("alluxio-uri", "executor-uri") if _BY_NAME[name].asset in assets}
-    found = config.read({**assumed, **texts})
+    texts = assumed | texts
+    found = config.read(texts)
     for problem in () if isinstance(found, config.Configuration) else found:
         if problem.option == "artefacts":
             if not bad & {"alluxio-uri", "executor-uri"}:
@@ -245,6 +243,9 @@ def _mistakes(given: Mapping[str, Any], assets: frozenset[str], refused: frozens
         elif problem.option not in bad and problem.sentence != config.PRINCIPAL:  # said below, in other words
             bad.add(problem.option)
             yield f"{_BY_NAME[problem.option].group}.{problem.option}: {without_flags(problem.sentence)}"
+    if isinstance(found, config.Configuration) and isinstance(groups := grouping.first(texts, found), list):
+        for mistake in groups:
+            yield f"{_BY_NAME[grouping.FIRST].group}.{grouping.FIRST}: {mistake}"
     for names, mistake in _together(given, assets):
         if not bad & set(names):
             yield f"{_BY_NAME[names[0]].group}.{names[0]}: {mistake}"

@@ -10,8 +10,20 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from framework.config import CERTIFICATE, EMBEDDED_FOLDER, NO_TIER, SEVERAL_MASTERS
-from framework.option_table import Option
+from framework.config import (
+    BOUND,
+    CERTIFICATE,
+    EMBEDDED_FOLDER,
+    KEYTAB,
+    NO_MEMBERS,
+    NO_NETWORK,
+    NO_RESERVATIONS,
+    NO_TIER,
+    ONE_KEYTAB,
+    SEVERAL_MASTERS,
+)
+from framework.model import MEMBER_PORTS, Kind
+from framework.option_table import PORT_OPTIONS, Option
 from framework.packaging import deployment
 from framework.packaging.deployment import FILES, PACKAGED, PRINCIPAL, SECTIONS, TOKEN, one_of, without_flags
 
@@ -28,6 +40,7 @@ def document() -> Schema:
         "additionalProperties": False,
         "required": [name for name, section in sections.items() if "required" in section],
         "properties": sections,
+        "allOf": [{"description": plain(NO_RESERVATIONS), **_WITHOUT_RESERVATIONS}],
     }
 
 
@@ -110,11 +123,33 @@ _RULES: Final[tuple[tuple[str, str, Schema], ...]] = (
     ("api", TOKEN, _any(_is_given("api-token-secret"), _is_given("api-token-file"), _is("api-open", "yes"))),
     ("masters", SEVERAL_MASTERS, _any(_is("masters", 1), _is("journal", "EMBEDDED"), _is_given("journal-folder"))),
     ("masters", EMBEDDED_FOLDER, _not(_all(_is("journal", "EMBEDDED"), _is_given("journal-folder")))),
+    *(
+        ("masters", NO_MEMBERS, _any(_is("journal", "EMBEDDED"), _is(option.name, 0)))
+        for option in PORT_OPTIONS[Kind.MASTER]
+        if option.port in MEMBER_PORTS
+    ),
+    (
+        "alluxio",
+        KEYTAB,
+        _both_or_none(_is_given("hdfs-principal"), _any(_is_given("hdfs-keytab"), _is_given("hdfs-keytab-secret"))),
+    ),
+    ("alluxio", ONE_KEYTAB, _not(_all(_is_given("hdfs-keytab"), _is_given("hdfs-keytab-secret")))),
+    ("alluxio", BOUND, _not(_all(_is_given("network"), _is("bind", "agent")))),
+    ("alluxio", NO_NETWORK, _any(_is_given("network"), _not(_is_given("network-labels")))),
     (
         "workers",
         NO_TIER,
         _any(_is("persistent-volumes", "no"), _not(_is("worker-ssd", "0")), _not(_is("worker-hdd", "0"))),
     ),
+)
+
+
+# The one rule about options of two sections.
+_WITHOUT_RESERVATIONS: Final = _not(
+    {
+        "required": ["mesos", "workers"],
+        "properties": {"mesos": _is("role", "*"), "workers": _is("persistent-volumes", "yes")},
+    }
 )
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from pathlib import Path
 from typing import Any, Final
 
+import hypothesis.strategies as st
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+import cosmos
 from bad_options import BAD_VALUES
-from framework import config
+from framework import config, option_types
 from framework.option_table import GROUPS, OPTIONS, Option
 from framework.packaging import deployment, form, page, rendering
 from framework.packaging.deployment import DEPLOYMENT, PACKAGED, SECTIONS
@@ -89,7 +93,7 @@ def test_the_page_is_what_the_table_says() -> None:
 
 def test_no_packaged_option_is_a_secret_itself() -> None:
     speaking = [option for option in PACKAGED if re.search("token|secret|password|key|auth", option.name)]
-    assert {option.value for option in speaking} == {"FILE", "SECRET"}
+    assert {option.value for option in speaking} == {"FILE", "SECRET", "SECRETS"}
 
 
 # The form -------------------------------------------------------------------------------------------------------------
@@ -140,6 +144,14 @@ def test_each_option_has_bad_values() -> None:
         ("api", {"api-key": "/k"}, "api-certificate"),
         ("masters", {"masters": 3}, "masters"),
         ("masters", {"masters": 3, "journal": "EMBEDDED", "journal-folder": "/nfs"}, "journal-folder"),
+        ("masters", {"master-journal-port": 31000}, "master-journal-port"),
+        ("masters", {"job-master-journal-port": 31000}, "job-master-journal-port"),
+        ("alluxio", {"hdfs-principal": "p"}, "hdfs-keytab"),
+        ("alluxio", {"hdfs-keytab": "/k"}, "hdfs-principal"),
+        ("alluxio", {"hdfs-keytab-secret": "k"}, "hdfs-principal"),
+        ("alluxio", {"hdfs-principal": "p", "hdfs-keytab-secret": "k", "hdfs-keytab": "/k"}, "hdfs-keytab-secret"),
+        ("alluxio", {"network": "dcos", "bind": "agent"}, "bind"),
+        ("alluxio", {"network-labels": "a=b"}, "network-labels"),
         ("workers", {"persistent-volumes": "yes"}, "persistent-volumes"),
     ],
 )
@@ -156,6 +168,82 @@ def test_what_cannot_work_together_is_refused_by_both(section: str, values: dict
     [mistake] = found
     assert mistake.startswith(f"{section}.{named}: ")
     assert plain(mistake).endswith(plain(refused["description"]))
+
+
+def test_a_role_that_holds_no_reservations_goes_without_volumes() -> None:
+    with_volumes = {"persistent-volumes": "yes", "worker-ssd": "1GB"}
+    document = {**LEAST, "mesos": {"mesos": "m:1", "role": "*"}, "workers": with_volumes}
+    complete = cosmos.merged(cosmos.defaults(FORM), document)
+    [refused] = jsonschema.Draft4Validator(FORM).iter_errors(complete)
+    assert isinstance(refused.schema, dict)
+    found = deployment.read(document, rendering.ASSETS)
+    assert found == [f"mesos.role: {refused.schema['description']}"]
+    own = cosmos.merged(complete, {"mesos": {"role": "data/alluxio"}})
+    assert jsonschema.Draft4Validator(FORM).is_valid(own)
+    assert isinstance(
+        deployment.read(
+            cosmos.merged(document, {"mesos": {"role": "data/alluxio"}}), {"alluxio", "executor", "scheduler"}
+        ),
+        deployment.Deployment,
+    )
+
+
+# What only the reader can tell of a text that fits the pattern: whether a regular expression compiles, whether an IPv6
+# address is one, and what is in JSON.
+ONLY_READ: Final = {"CONSTRAINTS", "ADDRESSES", "GROUPS"}
+PATTERNS: Final = {
+    option.type.schema["pattern"]: option.type
+    for option in PACKAGED
+    if "pattern" in option.type.schema and option.value not in ONLY_READ
+}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_what_fits_the_form_is_taken_by_the_scheduler(pattern: str) -> None:
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.from_regex(pattern.removeprefix("^").removesuffix("$"), fullmatch=True, alphabet=ASCII))
+    def holds(text: str) -> None:
+        PATTERNS[pattern].read(text)
+
+    holds()
+
+
+ASCII: Final = st.characters(max_codepoint=126, exclude_characters="\x1c\x1d\x1e\x1f")
+WRITTEN: Final = st.text("a=;:/.'\"\\\n\x00 0KMBs%-*", max_size=12)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_what_the_scheduler_refuses_is_refused_by_the_form(pattern: str) -> None:
+    @settings(max_examples=100, deadline=None)
+    @given(WRITTEN)
+    def holds(text: str) -> None:
+        try:
+            PATTERNS[pattern].read(text)
+        except option_types.Invalid:
+            assert not re.fullmatch(pattern, text)
+
+    holds()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 32))
+def test_a_network_of_ipv4_has_nothing_beyond_its_prefix(number: int, bits: int) -> None:
+    address = str(ipaddress.ip_address(number))
+    network = str(ipaddress.ip_network(f"{address}/{bits}", strict=False))
+    fits = jsonschema.Draft4Validator(option_types.ADDRESSES.schema).is_valid
+    assert fits(network)
+    assert fits(address)
+    assert fits(f"{address}/{bits}") == (f"{address}/{bits}" == network)
+
+
+@given(st.floats(0, 2048) | st.decimals(0, 2048, places=4).map(float))
+def test_cpus_are_taken_by_both_or_by_none(amount: float) -> None:
+    fits = jsonschema.Draft4Validator(option_types.CPUS.schema).is_valid(amount)
+    try:
+        assert option_types.CPUS.read(json.dumps(amount)) >= 1
+    except option_types.Invalid:
+        assert not fits
+    else:
+        assert fits
 
 
 # A file of options ----------------------------------------------------------------------------------------------------

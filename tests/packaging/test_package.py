@@ -5,6 +5,7 @@ scheduler.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 import struct
@@ -22,7 +23,9 @@ import cosmos
 from framework import config
 from framework.cli import main, option_values
 from framework.config import Configuration
+from framework.launch import Sources
 from framework.model import ExitCode
+from framework.option_table import OPTIONS
 from framework.packaging import icons, universe
 
 SCHEMAS: Final = Path(__file__).parents[2] / ".." / "shared" / "schemas"
@@ -142,6 +145,25 @@ def test_what_the_package_fetches_is_below_the_address_of_the_assets(package: Ma
     assert set(resource["images"].values()) == drawn
 
 
+def web_addresses(text: str) -> set[str]:
+    """The hosts of all that could be fetched: not what a schema is called by, nor what help shows as one."""
+    names = {"json-schema.org", "host"}
+    return {host.partition(":")[0] for host in re.findall(r"https?://([A-Za-z0-9._:-]+)", text)} - names
+
+
+def test_all_that_is_fetched_comes_from_one_mirror(package: Mapping[str, bytes]) -> None:
+    for path, content in package.items():
+        if not path.endswith(".png"):
+            assert web_addresses(content.decode()) <= {"assets.example"}, path
+    app = least(package)
+    assert web_addresses(json.dumps(app)) == {"assets.example"}
+    assert all(fetched["uri"].startswith(f"{ASSETS}/") for fetched in app["fetch"])
+    sources = [app["env"][f"ALLUXIO_MESOS_{name}_URI"] for name in ("EXECUTOR", "ALLUXIO", "JAVA")]
+    assert all(source.startswith(f"{ASSETS}/") for source in sources)
+    # These three are all that a task of Alluxio's fetches.
+    assert [field.name for field in dataclasses.fields(Sources)] == ["executor", "alluxio", "java"]
+
+
 @pytest.mark.parametrize("side", icons.SIZES.values())
 def test_the_icons_are_pngs_of_their_size(side: int) -> None:
     content = icons.png(side)
@@ -168,7 +190,10 @@ def test_dcos_and_plain_marathon_start_the_same_scheduler(
 ) -> None:
     options = json.loads(file.read_text(encoding="utf-8"))
     by_form = cosmos.defaults(of(package, "config.json"))
-    where = {"mesos": {"mesos": by_form["mesos"]["mesos"]}, "state": {"zookeeper": by_form["state"]["zookeeper"]}}
+    where: Json = {}
+    for option in OPTIONS:
+        if option.dcos is not None:
+            where.setdefault(option.group, {})[option.name] = by_form[option.group][option.name]
     dcos = by_cosmos(package, options)
     plain = by_hand(tmp_path, cosmos.merged(where, options), "--assets", ASSETS)
     assert started_with(dcos) == started_with(plain)

@@ -297,7 +297,7 @@ def test_what_completion_offers_is_what_there_is() -> None:
     [
         ("config ro", ["rollback"]),
         ("config rollback 3 --dr", ["--dry-run"]),
-        ("config set worker-r", ["worker-ram="]),
+        ("config set worker-ra", ["worker-ram="]),
         ("config unset worker-ram worker-s", ["worker-ssd"]),
         ("config set worker", None),
         ("plan pa", ["pause"]),

@@ -132,6 +132,11 @@ def test_a_mesos_master_that_speaks_tls_is_refused_in_one_sentence() -> None:  #
         ("worker-cpus", ["0.001", "1024", "2.5"], ["0", "0.0001", "1025", "x"]),
         ("data-dir", ["/a/", "/a/b"], ["/", "a", ""][:2]),
         ("security", ["SIMPLE", "NOSASL"], ["KERBEROS", "simple"]),
+        (
+            "worker-groups",
+            ['{"a": {"count": 1}}', "{}"],
+            ["a", "[]", '{"a": 1}', '{"a": {}}', '{"a": {"count": 1, "x": 1}}'],
+        ),
         ("properties", ["a.b=c", "a=b;c=d=e;"], ["a", "=b", "a b=c"]),
         ("api-port", ["0", "65535"], ["65536", "http"]),
         ("api-url", ["http://h:1", "https://h/service/alluxio/"], ["h:1", "ftp://h"]),
@@ -139,7 +144,12 @@ def test_a_mesos_master_that_speaks_tls_is_refused_in_one_sentence() -> None:  #
         ("api-open", ["yes", "no"], ["true"]),
         ("api-rate", ["0", "100000"], ["-1", "1.5"]),
         ("api-proxies", ["10.0.0.1", "10.0.0.1, 10.1.0.0/16,::1"], ["proxy", "10.0.0.1,", "*", "10.0.0.1/8"]),
-        ("java-options", ["-Xss1m -Da=b"], ["a\nb"]),
+        ("java-options", ["-Xss1m -Da=b", "'-Da=b c' -Dd=\\'"], ["a\nb", "-Da='b", '-Da="b', "-Da=b\\"]),
+        (
+            "environment",
+            ["A=b;_C=d=e;", "MESOS=1"],
+            ["A", "=b", "1A=b", "a-b=c", "MESOS_SANDBOX=/", "A=b;LIBPROCESS_IP=1"],
+        ),
     ],
 )
 def test_what_an_option_takes(option: str, good: list[str], bad: list[str]) -> None:
@@ -222,7 +232,36 @@ def test_no_option_takes_a_token() -> None:
     assert not [
         option.name
         for option in OPTIONS
-        if re.search("token|secret|password|key", option.name) and option.value != "FILE"
+        if re.search("token|secret|password|key", option.name) and option.value not in {"FILE", "SECRET", "SECRETS"}
+    ]
+
+
+def test_tasks_of_one_agent_have_ports_of_their_own() -> None:
+    sentence = "both may run on one agent; give each a port of its own, or 0 for any"
+    assert problems(master_rpc_port="19998", worker_web_port="19998", proxy_port="39999") == [
+        f"--worker-web-port: 19998 is --master-rpc-port too, and {sentence}"
+    ]
+    assert problems(worker_rpc_port="1", job_worker_rpc_port="1", proxy_port="1") == [
+        f"--job-worker-rpc-port: 1 is --worker-rpc-port too, and {sentence}",
+        f"--proxy-port: 1 is --worker-rpc-port too, and {sentence}",
+    ]
+    assert problems(master_journal_port="19200") == [
+        "--master-journal-port: only members of an EMBEDDED journal listen there; choose EMBEDDED, or leave this out"
+    ]
+    fixed = configuration(journal="EMBEDDED", master_journal_port="19200", master_rpc_port="0", proxy_port="0")
+    assert (fixed.needs[Kind.MASTER].fixed_ports, fixed.needs[Kind.PROXY].fixed_ports) == ((("journal", 19200),), ())
+
+
+def test_kerberos_is_for_hdfs_alone() -> None:
+    assert problems(security="KERBEROS") == [
+        "--security: 'KERBEROS' is not in Alluxio's open-source edition, whose servers refuse it; choose one of "
+        "SIMPLE, NOSASL; for HDFS with Kerberos give hdfs-principal and its keytab"
+    ]
+    together = "hdfs-principal and its keytab go together; give both, or none"
+    assert problems(hdfs_principal="alluxio/_HOST@REALM") == [f"--hdfs-keytab: {together}"]
+    assert problems(hdfs_keytab="/k") == problems(hdfs_keytab_secret="k") == [f"--hdfs-principal: {together}"]
+    assert problems(hdfs_principal="p", hdfs_keytab="/k", hdfs_keytab_secret="k") == [
+        "--hdfs-keytab-secret: hdfs-keytab-secret takes the place of hdfs-keytab; give one of them"
     ]
 
 
@@ -315,8 +354,15 @@ def test_what_is_recorded_is_what_is_wanted() -> None:
         ("properties", "fs.azure.account.key.x=abc==;p.PassWord=a b", "fs.azure.account.key.x=***;p.PassWord=***"),
         ("properties", "alluxio.user.file.writetype.default=THROUGH", "alluxio.user.file.writetype.default=THROUGH"),
         ("java-options", "-Xss1m -Djavax.net.ssl.trustStorePassword=x -Da=b", None),
+        ("java-options", "-Xss1m '-Djavax.net.ssl.trustStorePassword=x y' \"-Da=b\"", None),
+        ("java-options", "-Da='b c' -Db=s3://user:word@host", "'-Da=b c' -Db=s3://user:***@host"),
+        ("java-options", "-Da='b c'  -Dno=mark", "-Da='b c'  -Dno=mark"),
+        ("worker-java-options", "-Da.secret='b", "***"),
+        ("environment", "A=b;AWS_SECRET_ACCESS_KEY=x y;C=d", "A=b;AWS_SECRET_ACCESS_KEY=***;C=d"),
         ("under-storage", "hdfs://user:word@host:1/x", "hdfs://user:***@host:1/x"),
         ("under-storage", "s3://bucket/x@y:z", "s3://bucket/x@y:z"),
+        ("secret-environment", "AWS_SECRET_ACCESS_KEY=cache/key", "AWS_SECRET_ACCESS_KEY=cache/key"),  # its name alone
+        ("secret-files", "key.pem=cache/key", "key.pem=cache/key"),
     ],
 )
 def test_no_secret_is_recorded(option: str, text: str, kept: str | None) -> None:

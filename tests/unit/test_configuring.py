@@ -39,6 +39,23 @@ OTHER: Final = {
     "proxy-heap": "640MB",
     "properties": "a.b=2",
     "java-options": "-Da=b",
+    "environment": "A=b",
+    **dict.fromkeys(("master-properties", "job-master-properties", "proxy-properties"), "c.d=2"),
+    **dict.fromkeys(("worker-properties", "job-worker-properties"), "c.d=2"),
+    **dict.fromkeys(("master-java-options", "job-master-java-options", "proxy-java-options"), "-Dc=d"),
+    **dict.fromkeys(("worker-java-options", "job-worker-java-options"), "-Dc=d"),
+    **dict.fromkeys(("master-environment", "worker-environment", "proxy-environment"), "C=d"),
+    "worker-rpc-port": "31001",
+    "worker-web-port": "31002",
+    "job-worker-rpc-port": "31003",
+    "job-worker-data-port": "31004",
+    "job-worker-web-port": "31005",
+    "proxy-port": "31006",
+    "secret-environment": "E=f/g",
+    "secret-files": "e.pem=f/g",
+    "image": "registry/jre:17",
+    "network": "dcos",
+    "vips": "yes",
     "bind": "any",
     "python": "/opt/python3",
     "stop-timeout": "50s",
@@ -90,7 +107,8 @@ def launched(configuration: Configuration, kind: Kind) -> str:
 
 def test_each_option_that_may_change_is_looked_at() -> None:
     missing = {option.name for option in config.OPTIONS} - set(OTHER) - set(config.FIXED)
-    assert missing == {"persistent-volumes"}  # which is nothing without a tier
+    hdfs = {"hdfs-principal", "hdfs-keytab", "hdfs-keytab-secret"}  # which are nothing without each other
+    assert missing - hdfs == {"persistent-volumes", "network-labels"}  # … without a tier, or a network
 
 
 @pytest.mark.parametrize("name", OTHER)

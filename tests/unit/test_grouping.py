@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -243,6 +244,12 @@ def test_a_group_without_a_tier_needs_no_volumes() -> None:
         ("ssd-1", 1, None, "name: 'ssd-1' is no name of a group"),
         ("s" * 33, 1, None, "is no name of a group"),
         ("default", 1, {}, "options: those of the default group are changed with PUT /v1/config"),
+        (
+            "ssd",
+            1,
+            {"worker-properties": "a.secret=x"},
+            "options: worker-properties: a secret is kept nowhere; give it",
+        ),
         ("ssd", 1, {"master-heap": "1GB"}, "options: 'master-heap' is none of a group's own; allowed: worker-cpus"),
         ("ssd", 10_000, None, "count: 10000 and the 1 workers of the other groups are more than the 10000"),
         ("ssd", 1, {"worker-placement": "rack"}, "group ssd: worker-placement: 'rack' is no constraint"),
@@ -284,3 +291,68 @@ def test_an_entry_that_another_scheduler_wrote_says_how_many() -> None:
     entry = HistoryEntry(9, NOW, "c", 1, 1, 0, {}, groups=(GroupEntry("ssd", 5, {}, (1,)),))
     group = evolve(state, Decided((KeepWanted(entry),), NOW)).wanted.groups["worker-ssd"]
     assert (group.count, group.released) == (5, frozenset({1}))
+
+
+# The groups that a service begins with -------------------------------------------------------------------------------
+
+
+def first(**groups: Any) -> tuple[GroupEntry, ...] | list[str]:
+    values = {**OWN, "worker-groups": json.dumps(groups)}
+    read = config.read(values)
+    assert isinstance(read, config.Configuration), read
+    return grouping.first(values, read)
+
+
+def test_a_service_begins_with_the_groups_of_its_options() -> None:
+    entries = first(ssd={"count": "all", "options": {"worker-ssd": "2GB"}}, big={"count": 2})
+    assert entries == (GroupEntry("big", 2), GroupEntry("ssd", None, {"worker-ssd": "2GB"}))
+    held = configuring.resumed(OWN, Kept(), entries)
+    assert isinstance(held, Configured)
+    wanted = resumed(Kept(), held.own_wanted, held.options, entries)
+    assert {name: group.count for name, group in wanted.groups.items()} == {"worker-big": 2, "worker-ssd": None}
+    assert wanted.groups["worker-ssd"].need.disk == wanted.groups["worker-big"].need.disk + 2048
+    [effect] = newly_wanted(Kept(), wanted, held.options, NOW, held.given, entries)
+    assert effect.entry.groups == entries
+
+
+def test_after_the_first_start_the_api_alone_says_which_groups_there_are() -> None:
+    entries = first(ssd={"count": 3})
+    assert isinstance(entries, tuple)
+    state = then(service(), changed(service(), "big", 1))
+    kept = Kept(history=state.history)
+    held = configuring.resumed(OWN, kept, entries)
+    assert isinstance(held, Configured)
+    wanted = resumed(kept, held.own_wanted, held.options, entries)
+    assert set(wanted.groups) == {"worker-big"}
+    written = newly_wanted(kept, wanted, {**held.options, "masters": "3"}, NOW, held.given, entries)
+    assert [group.name for group in written[0].entry.groups] == ["big"]
+
+
+def test_groups_that_were_all_removed_do_not_come_back() -> None:
+    entries = first(ssd={"count": 3})
+    assert isinstance(entries, tuple)
+    held = configuring.resumed(OWN, Kept(history=service().history), entries)
+    assert isinstance(held, Configured)
+    assert held.groups == {}
+
+
+def test_mistakes_in_the_first_groups_have_the_words_of_the_api() -> None:
+    found = first(
+        SSD={"count": 1},
+        a={"count": -1},
+        b={"count": True, "options": {"worker-ram": 2}},
+        c={"count": 1, "options": {"worker-ram": "1MB", "master-heap": "1GB", "worker-properties": "a.secret=x"}},
+        d={"count": 1, "options": {"worker-ram": "1MB"}},
+        e={"count": 10_000},
+    )
+    assert isinstance(found, list)
+    assert [mistake.partition("; ")[0] for mistake in found] == [
+        "'SSD': name: 'SSD' is no name of a group",
+        "'a': count: -1 is not allowed",
+        "'b': count: True is not allowed",
+        "'b': options: 'worker-ram' has the value 2",
+        "'c': options: 'master-heap' is none of a group's own",
+        "'c': options: worker-properties: a secret is kept nowhere",
+        "'d': group d: worker-ram: 1 MiB is too little",
+        "'e': count: 10000 and the 1 workers of the other groups are more than the 10000 that one service may have",
+    ]

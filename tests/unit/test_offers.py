@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 
 import hypothesis.strategies as st
 import pytest
@@ -90,6 +91,42 @@ def test_ports_of_other_slots_stay_free() -> None:
     fitted = fit(offer(), NEED, others=[21000, 21002])
     assert isinstance(fitted, Fit)
     assert fitted.ports == {"rpc": 21001, "web": 21003}
+
+
+FIXED = dataclasses.replace(NEED, fixed_ports=(("web", 21005),))
+
+
+def test_a_fixed_port_is_taken_and_no_other() -> None:
+    for preferred in (None, {"rpc": 21007, "web": 21003}):
+        fitted = fit(offer(), FIXED, preferred, others=[21000, 21005])
+        assert isinstance(fitted, Fit)
+        assert fitted.ports == {"rpc": 21007 if preferred else 21001, "web": 21005}
+        assert sorted(fitted.ports.values()) == sorted(
+            port for span in fitted.taken[0].ranges for port in range(span.begin, span.end + 1)
+        )
+
+
+def test_a_fixed_port_must_be_offered() -> None:
+    assert fit(offer(ports="21000-21004,21006-21009"), FIXED) == (
+        "does not offer port 21005, at which its web port is fixed: it offers 21000-21004, 21006-21009"
+    )
+    assert fit(offer(ports=""), FIXED) == "does not offer port 21005, at which its web port is fixed: it offers none"
+    many = ",".join(f"{number}-{number}" for number in range(22000, 22012, 2))
+    told = fit(offer(ports=many), FIXED)
+    assert isinstance(told, str)
+    assert told.endswith(": it offers 22000-22000, 22002-22002, 22004-22004, 22006-22006, …")
+
+
+def test_where_others_know_the_address_it_stays_although_another_is_fixed_now() -> None:
+    fitted = fit(offer(), FIXED, {"rpc": 21007, "web": 21003}, same_ports=True, others=[21003, 21005])
+    assert isinstance(fitted, Fit)
+    assert fitted.ports == {"rpc": 21007, "web": 21003}
+
+
+def test_a_port_that_is_fixed_for_another_is_not_kept() -> None:
+    fitted = fit(offer(), NEED, {"rpc": 21007, "web": 21003}, others=[21003])
+    assert isinstance(fitted, Fit)
+    assert fitted.ports == {"rpc": 21007, "web": 21000}
 
 
 def test_ports_in_several_ranges() -> None:  # C17

@@ -23,6 +23,7 @@ SCENARIOS = Path(__file__).parents[1] / "scenarios"
         ("offers 100 MiB of 512 MiB disk", Reason.DISK),
         ("offers 1000 MiB of 1024 MiB unreserved disk for the ssd tier", Reason.DISK),
         ("offers 3 of 4 ports", Reason.PORTS),
+        ("does not offer port 80, at which its web port is fixed: it offers 1-9", Reason.PORTS),
         ("does not offer port 21000, where others expect its rpc port", Reason.PORTS),
         ("does not hold the 1024 MiB of its ssd volume framework-1.worker-0.2.ssd", Reason.VOLUME),
         ("the agent is in maintenance or about to be", Reason.MAINTENANCE),

@@ -150,6 +150,16 @@ def test_the_endpoints() -> None:  # alluxio#16675
     }
 
 
+def test_the_names_that_dcos_gives_are_shown_where_it_gives_some() -> None:
+    domain = "alluxio.l4lb.thisdcos.directory"
+    with_names = dataclasses.replace(configuration(), vips="yes")
+    masters = {"master": f"master.{domain}:19998", "web": f"web.{domain}:19999"}
+    assert views.endpoints(RUNNING, with_names, "http://h:1")["alluxio"]["vips"] == masters
+    with_proxies = dataclasses.replace(with_names, proxies=2)
+    assert views.endpoints(RUNNING, with_proxies, "")["alluxio"]["vips"] == masters | {"s3": f"s3.{domain}:39999"}
+    assert "vips" not in views.endpoints(RUNNING, dataclasses.replace(with_names, masters=3), "")["alluxio"]
+
+
 def test_endpoints_without_a_leader() -> None:
     leaderless = evolve(RUNNING, CacheSeen(CacheReport(None, "nobody answers")))
     alluxio = views.endpoints(leaderless, configuration(), "http://h:1")["alluxio"]
