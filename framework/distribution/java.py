@@ -11,8 +11,8 @@ from typing import Final
 from framework.artefacts import ArtefactError, maven
 from framework.artefacts.bundle import Member, write_archive
 
-# The archive's only folder; the executor looks for */bin/java in its sandbox.
-FOLDER: Final = f"alluxio-mesos-java-{maven.JAVA_VERSION}"
+# The archive's only folder. The executor looks for */bin/java in its sandbox, and takes alluxio-*/lib for Alluxio's.
+FOLDER: Final = f"java-{maven.JAVA_VERSION}"
 # What jdeps finds in the bundle's jars, without what only debuggers need; and what is looked for by name alone:
 # elliptic curves for TLS, the login by the system's user, Kerberos, names out of DNS.
 MODULES: Final = (

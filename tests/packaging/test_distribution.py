@@ -258,6 +258,7 @@ class TestTheFolder:
         with tarfile.open(distribution.folder / ASSETS["java"]) as archive:
             archive.extractall(tmp_path)
         [found] = tmp_path.glob("*/bin/java")  # where the executor looks
+        assert not [*tmp_path.glob("alluxio-*")], "where it looks for Alluxio"
         told = subprocess.run([found, "--list-modules"], env={}, capture_output=True, text=True, timeout=60, check=True)
         assert {line.partition("@")[0] for line in told.stdout.splitlines()} >= set(java.MODULES)
 
