@@ -12,6 +12,7 @@ while disconnected are kept; SHUTDOWN is an event and kills nothing; a LAUNCH th
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
 import threading
@@ -63,6 +64,13 @@ class KillTask:
 
 
 @dataclass(frozen=True)
+class Discard:
+    """The service is removed: these folders go when the task ends."""
+
+    folders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Shutdown:
     pass
 
@@ -86,7 +94,7 @@ class Defect:
     message: str
 
 
-DriverEvent = Union[Subscribed, Disconnected, Launch, KillTask, Shutdown, Acknowledged, AgentRefused, Defect]
+DriverEvent = Union[Subscribed, Disconnected, Launch, KillTask, Discard, Shutdown, Acknowledged, AgentRefused, Defect]
 
 
 class _Callbacks(Executor):  # type: ignore[misc]
@@ -245,7 +253,15 @@ class Driver(MesosExecutorDriver):  # type: ignore[misc]
         self._post(KillTask(event["task_id"]["value"], None if nanoseconds is None else float(nanoseconds) / 1e9))
 
     def on_message(self, event: Mapping[str, Any]) -> None:
-        _log.info("A framework message came; this executor knows none.")
+        """A scheduler of a later release may say what this executor does not know."""
+        try:
+            folders = json.loads(base64.b64decode(event["data"], validate=True))["discard"]
+            if not all(isinstance(folder, str) for folder in folders):
+                raise ValueError("no list of texts")
+        except (KeyError, TypeError, ValueError) as error:
+            _log.info("A framework message came that this executor does not know (%s).", error)
+            return
+        self._post(Discard(tuple(folders)))
 
     def on_shutdown(self) -> None:
         self._post(Shutdown())

@@ -20,6 +20,7 @@ from executor.driver import (
     Acknowledged,
     AgentRefused,
     Defect,
+    Discard,
     Disconnected,
     Driver,
     DriverEvent,
@@ -90,6 +91,7 @@ class Loop:
         self._document: LaunchDocument | None = None
         self._state: supervisor.State | None = None
         self._task_id: str | None = None
+        self._discarded: tuple[str, ...] = ()  # folders that go with the task
         self._lock: int | None = None  # held until this process ends
         self._exit_code = ExitCode.DONE
         # Nobody to leave behind yet: the first subscription may take as long as an agent waits for it.
@@ -104,6 +106,7 @@ class Loop:
             Acknowledged: lambda event: None,
             Launch: self._launch,
             KillTask: self._kill,
+            Discard: self._discard,
             ChildEnded: self._reap,
             Shutdown: lambda event: self._stop("the agent asked the executor to shut down"),
             Terminated: lambda event: self._stop("the executor was told to end (SIGTERM)"),
@@ -234,6 +237,10 @@ class Loop:
         seconds = seconds if event.grace_seconds is None else min(seconds, event.grace_seconds)
         self._step(supervisor.StopRequested(seconds, "the scheduler asked for it"))
 
+    def _discard(self, event: Discard) -> None:
+        _log.info("With the task these folders go: %s.", ", ".join(event.folders) or "none")
+        self._discarded = event.folders
+
     def _stop(self, because: str, code: ExitCode = ExitCode.DONE) -> None:
         """Leave: through the task's end if there is a task, at once if there is none."""
         _log.info("Leaving: %s.", because)
@@ -267,8 +274,22 @@ class Loop:
             self._processes.send(effect.pid, signal.SIGKILL)
         else:
             assert self._task_id is not None
+            if self._state is not None and self._state.stage is supervisor.Stage.ENDED:
+                self._remove_folders()
             self._report(self._task_id, effect.state, effect.message, effect.healthy, effect.processes)
         return []
+
+    def _remove_folders(self) -> None:
+        """Nothing writes to them any more. Only folders of the task itself go, whoever asks."""
+        folders = self._document.folders if self._document is not None else ()
+        own = {path for folder in folders for path in (folder.path, os.path.dirname(folder.path))}
+        for path in self._discarded:
+            if path not in own:
+                _log.warning("%s stays: it is no folder of this task.", path)
+                continue
+            for sentence in sandbox.remove(path).sentences:
+                _log.warning("%s", sentence)
+        self._discarded = ()
 
     def _start(self, name: str) -> supervisor.Event:
         assert self._document is not None

@@ -11,7 +11,8 @@ import errno
 import fcntl
 import glob
 import os
-from typing import Iterable, Mapping, Sequence
+import shutil
+from typing import Any, Iterable, Mapping, Sequence
 
 from executor.document import Absent, Check, EmptyUnless, File, Folder, Mistakes
 
@@ -141,6 +142,19 @@ def make_folders(folders: Sequence[Folder]) -> Mistakes:
             sentences.append(f"The folder {folder.path} for {folder.purpose} cannot be made: {error.strerror}.")
     for shared in devices.values():
         sentences += _room(shared)
+    return Mistakes(tuple(sentences))
+
+
+def remove(path: str) -> Mistakes:
+    """Remove a folder with all that is in it; one that is not there is fine."""
+    sentences: list[str] = []
+
+    def keep(function: object, name: str, trouble: Any) -> None:
+        error = trouble[1]
+        if not isinstance(error, FileNotFoundError):
+            sentences.append(f"{name} stays: {getattr(error, 'strerror', error)}.")
+
+    shutil.rmtree(path, onerror=keep)
     return Mistakes(tuple(sentences))
 
 

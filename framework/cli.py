@@ -129,7 +129,7 @@ def _run_scheduler(options: argparse.Namespace) -> int:
 
     logging.getLogger("pymesos").handlers.clear()  # its import adds a handler of its own
     try:
-        return service.run(configuration, values, os.environ)
+        return service.run(configuration, values, os.environ, service.farewell(os.environ))
     except Exception:
         # A defect must not leave a process behind that looks alive (C31).
         logging.getLogger(__name__).exception("the scheduler ends because of a defect in it")

@@ -212,6 +212,21 @@ def _directories(configuration: Configuration, record: Record) -> list[dict[str,
             return []
 
 
+def last_word(configuration: Configuration, record: Record) -> str:
+    """What the executor is told when the service is removed: the folders on its agent to remove with the task. A shared
+    journal and what lies on volumes are not among them.
+    """
+    configuration = site.on_agent(configuration, record.hostname)
+    match record.kind:
+        case Kind.MASTER:
+            folders = [site.data_folder(configuration, record.slot)]
+        case Kind.WORKER:
+            folders = [tier.folder for tier in site.tiers(configuration, record) if _is_path(tier.folder)]
+        case Kind.PROXY:
+            folders = []
+    return json.dumps({"discard": folders})
+
+
 def _is_path(uri: str) -> bool:
     return uri.startswith("/")
 

@@ -6,13 +6,21 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from framework.messages import Effect, Forget, Keep, KeepFrameworkId, KeepWanted, Launch
+from framework.messages import Effect, Erase, Forget, Keep, KeepFrameworkId, KeepUninstalling, KeepWanted, Launch
 from framework.model import Group, HistoryEntry, Kept, Wanted, group_named
 
 __all__ = ["KEPT_ENTRIES", "REMEMBERED", "Kept", "after", "following", "newly_wanted", "overridden", "resumed"]
 
 KEPT_ENTRIES: Final = 20
-REMEMBERED: Final = (KeepFrameworkId, KeepWanted, Launch, Keep, Forget)  # the effects that a store writes
+REMEMBERED: Final = (
+    KeepFrameworkId,
+    KeepWanted,
+    Launch,
+    Keep,
+    Forget,
+    KeepUninstalling,
+    Erase,
+)  # the effects that a store writes
 
 
 def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
@@ -21,6 +29,7 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
     if not remembered:
         return kept
     framework_id, records, retired, history = kept.framework_id, dict(kept.records), dict(kept.retired), kept.history
+    uninstalling = kept.uninstalling
     for effect in remembered:
         match effect:
             case KeepFrameworkId():
@@ -34,7 +43,11 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
             case Forget():
                 records.pop(effect.slot, None)
                 retired[effect.slot] = effect.attempt
-    return Kept(framework_id, records, retired, history)
+            case KeepUninstalling():
+                uninstalling = True
+            case Erase():
+                return Kept()
+    return Kept(framework_id, records, retired, history, uninstalling)
 
 
 def newly_wanted(

@@ -7,6 +7,7 @@ exception, and never a TEARDOWN that nobody asked for.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import http.client
 import logging
@@ -27,6 +28,7 @@ from framework.messages import (
     Acknowledge,
     AcknowledgeOperation,
     Decline,
+    Discard,
     Disconnected,
     Effect,
     Event,
@@ -42,6 +44,7 @@ from framework.messages import (
     Shutdown,
     Subscribed,
     Suppress,
+    Teardown,
     Updated,
 )
 from framework.model import ExitCode, Holding, Report, Resource, TaskState
@@ -456,11 +459,18 @@ class Mesos:
         self._driver.stop()
         self._driver.join()
 
-    def perform(self, effects: Iterable[Effect], task_infos: Callable[[Launch], Sequence[Mapping[str, Any]]]) -> None:
-        """Send the calls of these effects. Those that do not arrive are logged; the core asks again."""
+    def perform(
+        self,
+        effects: Iterable[Effect],
+        task_infos: Callable[[Launch], Sequence[Mapping[str, Any]]],
+        message: Callable[[Discard], str] = lambda effect: "",
+    ) -> None:
+        """Send the calls of these effects. Those that do not arrive are logged; the core asks again. ``message`` gives
+        what an executor is told.
+        """
         lost: list[str] = []
         reason = ""
-        for sentence, body in _calls(effects, task_infos, self.owner, feedback=self._feedback):
+        for sentence, body in _calls(effects, task_infos, message, self.owner, feedback=self._feedback):
             trouble = self._driver.call(body)
             if trouble:
                 lost.append(sentence)
@@ -526,6 +536,7 @@ def _message(event: wire.MesosEvent, master: str, now: float, owner: wire.Owner)
 def _calls(
     effects: Iterable[Effect],
     task_infos: Callable[[Launch], Sequence[Mapping[str, Any]]],
+    message: Callable[[Discard], str],
     owner: wire.Owner,
     *,
     feedback: bool,
@@ -538,6 +549,8 @@ def _calls(
         elif isinstance(effect, Launch):
             launch = {"type": "LAUNCH", "launch": {"task_infos": task_infos(effect)}}
             yield str(effect), _accept(effect, [*_made(effect, owner, feedback=feedback), launch])
+        elif isinstance(effect, Discard):
+            yield str(effect), _to_executor(effect, message(effect))
         elif (body := _call(effect)) is not None:
             yield str(effect), body
     for seconds, group in declines.items():
@@ -584,6 +597,13 @@ def _without_volume(resource: Resource) -> Resource:
     return dataclasses.replace(resource, disk="")
 
 
+def _to_executor(effect: Discard, message: str) -> dict[str, Any]:
+    """The executor's id is the task's."""
+    record = effect.record
+    ids = {"executor_id": {"value": record.task_id}, "agent_id": {"value": record.agent_id}}
+    return {"type": "MESSAGE", "message": {**ids, "data": base64.b64encode(message.encode()).decode()}}
+
+
 def _call(effect: Effect) -> dict[str, Any] | None:
     """The call of an effect (scheduler.proto, v1); None for an effect that is not Mesos's business."""
     match effect:
@@ -608,6 +628,8 @@ def _call(effect: Effect) -> dict[str, Any] | None:
         case Shutdown():  # P23
             ids = {"executor_id": {"value": effect.task_id}, "agent_id": {"value": effect.agent_id}}
             return {"type": "SHUTDOWN", "shutdown": ids}
+        case Teardown():
+            return {"type": "TEARDOWN"}
         case Suppress():
             return {"type": "SUPPRESS"}
         case Revive():

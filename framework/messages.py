@@ -376,6 +376,44 @@ class Revive:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class KeepUninstalling:
+    """Write that the service is uninstalled, before its first task is ended: no scheduler may begin it anew."""
+
+    def __str__(self) -> str:
+        return "the service is uninstalled from now on: its tasks are ended, and what it reserved is given back"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Discard:
+    """Tell the executor of this record's task to remove its folders on the agent when the task ends."""
+
+    record: Record
+
+    def __str__(self) -> str:
+        return f"telling {self.record.task_id} to leave none of its folders on agent {self.record.hostname}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Teardown:
+    """Mesos ends what still runs, and never takes this framework id again."""
+
+    framework_id: str
+
+    def __str__(self) -> str:
+        return f"telling Mesos to forget framework {self.framework_id}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Erase:
+    """Remove all that the store holds: it is the last thing that is ever done."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return f"erasing the service's state in ZooKeeper: {self.why}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Stop:
     """End the process; the exit code tells the one who restarts it what happened."""
 
@@ -403,4 +441,8 @@ Effect = (
     | Suppress
     | Revive
     | Stop
+    | KeepUninstalling
+    | Discard
+    | Teardown
+    | Erase
 )

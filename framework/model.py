@@ -92,6 +92,7 @@ class ExitCode(enum.IntEnum):
     UNAVAILABLE = 69  # something needed is not there: a port is taken, a file is missing
     STORE = 74  # a record could not be written: nothing was done after it
     REFUSED = 77  # Mesos refuses the framework as it describes itself (400), or the API the token of a command
+    UNINSTALLING = 83  # the service is being uninstalled, and this scheduler was not told to go on with that
     REMOVED = 78  # Mesos says that this framework id was removed; an operator must decide
     FAILED_OVER = 79  # another scheduler subscribed with the same framework id and leads
     STORE_LOST = 80  # the ZooKeeper session is lost: another scheduler may lead by now
@@ -466,13 +467,14 @@ class Record:
 class Kept:
     """Everything that a store holds: what a scheduler starts from. ``records`` by slot; ``retired`` has the last
     attempt of each forgotten slot, so that no task id is ever used again; ``history`` is what was wanted, the oldest
-    first.
+    first. ``uninstalling``: somebody began to remove the service for good.
     """
 
     framework_id: str = ""
     records: Mapping[str, Record] = dataclasses.field(default_factory=dict)
     retired: Mapping[str, int] = dataclasses.field(default_factory=dict)
     history: tuple[HistoryEntry, ...] = ()
+    uninstalling: bool = False
 
 
 _GROUP: Final = re.compile(r"master|proxy|worker(-[a-z][a-z0-9]*)*")

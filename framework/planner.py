@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar, assert_never
 
-from framework import volumes
+from framework import removal, volumes
 from framework.matching import answers
 from framework.memory import Kept, after, following
 from framework.messages import (
@@ -24,12 +24,14 @@ from framework.messages import (
     Disconnected,
     DrainsSeen,
     Effect,
+    Erase,
     Event,
     Failed,
     Forget,
     GiveBack,
     Keep,
     KeepFrameworkId,
+    KeepUninstalling,
     KeepWanted,
     Kill,
     Launch,
@@ -44,6 +46,7 @@ from framework.messages import (
     Stop,
     Subscribed,
     Suppress,
+    Teardown,
     Updated,
     Wished,
 )
@@ -128,6 +131,8 @@ def evolve(state: State, event: Event) -> State:
         case OperationUpdated():
             return _operation_updated(state, event)
         case Failed():
+            if state.uninstalls and event.exit_code == ExitCode.REMOVED:
+                return dataclasses.replace(state, connected=False, trouble="", offers={}, removed=True)
             return dataclasses.replace(
                 state, connected=False, trouble=event.reason, stop=Stop(event.exit_code, event.reason)
             )
@@ -266,7 +271,9 @@ def _flowed(state: State, event: Decided) -> State:
 
 
 def _remembered(state: State, event: Decided) -> State:
-    before = Kept(state.kept_framework_id, state.records, state.retired, state.history)
+    if any(isinstance(effect, Erase) for effect in event.effects):
+        return dataclasses.replace(state, erased=True)  # what is in memory tells what was done
+    before = Kept(state.kept_framework_id, state.records, state.retired, state.history, state.uninstalling)
     kept = after(before, event.effects)
     if kept is before:
         return state
@@ -284,6 +291,7 @@ def _remembered(state: State, event: Decided) -> State:
         records=kept.records,
         retired=kept.retired,
         history=kept.history,
+        uninstalling=kept.uninstalling,
         restarts=state.restarts - gone,
         reports=_without(state.reports, ended),
         kills=_without(state.kills, ended),
@@ -372,6 +380,8 @@ def _asked(state: State, event: Decided) -> State:
                 questions.update((task_id, once_more(questions.get(task_id), at)) for task_id, _ in effect.tasks)
             case Kill() | Shutdown():
                 kills[effect.task_id] = once_more(kills.get(effect.task_id), at)
+            case Teardown():
+                state = dataclasses.replace(state, teardown=once_more(state.teardown, at))
             case RemoveMember():
                 removals[effect.address] = once_more(removals.get(effect.address), at)
             case _:
@@ -385,6 +395,8 @@ def _asked(state: State, event: Decided) -> State:
 def decide(state: State, now: float) -> tuple[Effect, ...]:
     if state.stop is not None:
         return (state.stop,)
+    if state.uninstalls:
+        return _uninstalled(state, now)
     if state.wish is not None:
         return (KeepWanted(state.wish.entry),)  # it holds from the moment when it is written; the rest follows at once
     if not state.connected:
@@ -404,6 +416,18 @@ def decide(state: State, now: float) -> tuple[Effect, ...]:
         *answered,
         *_flow(state, still_waiting, now),
     )
+
+
+def _uninstalled(state: State, now: float) -> tuple[Effect, ...]:
+    if state.erased:
+        return ()
+    if not state.uninstalling:
+        return (KeepUninstalling(),)  # before anything else; the rest follows at once
+    if removal.is_settled(state):
+        return (removal.erased(state),)
+    if not state.connected:
+        return ()
+    return (*state.acknowledgements, *_questions(state, now), *removal.effects(state, now))
 
 
 def _bookkeeping(state: State, now: float) -> Iterator[Effect]:

@@ -11,6 +11,7 @@ import dataclasses
 import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from framework import removal
 from framework.model import LIFE, Failure, Kind, Life, Record, Refusal, Report, group_of, kind_of, plural
 from framework.state import (
     DEPLOY,
@@ -245,6 +246,62 @@ def _waits_for(
         return known.gates[kind] or waits
     reason = known.gates[kind] or (join_gate(state, slot) if kind is Kind.MASTER else "")
     return reason or f"it waits for an agent that fits{known.why(slot, down or 0.0)}"
+
+
+def uninstallation(state: State, now: float) -> Plan:
+    """It takes the deployment's place: DC/OS asks for that one until all of it is done."""
+    records = sorted(state.records.values(), key=in_order)
+    copies = [report for report, record in removal.running(state) if record is None]
+    return Plan(
+        DEPLOY,
+        (
+            Phase(
+                "tasks",
+                (
+                    *(_ended(state, record, now) for record in records),
+                    *(Step(report.task_id, Status.STARTING, "it is being killed") for report in copies),
+                ),
+            ),
+            Phase("volumes", tuple(_given_back(state, records, now))),
+            Phase("framework", (_framework(state),)),
+            Phase("state", (_erased(state),)),
+        ),
+    )
+
+
+def _ended(state: State, record: Record, now: float) -> Step:
+    report = current_report(state, record)
+    if removal.is_settled(state) or state.erased:
+        return Step(record.slot, Status.READY)
+    if report is not None and LIFE[report.state] is Life.LIMBO:
+        where = f"agent {record.hostname} is unreachable; Mesos ends its task when it is back"
+        return Step(record.slot, Status.READY, where)
+    if removal.is_over(state, record, now):
+        return Step(record.slot, Status.READY, "it has ended")
+    return Step(record.slot, Status.STARTING, "it is being killed" if report is not None else "Mesos is asked for it")
+
+
+def _given_back(state: State, records: Iterable[Record], now: float) -> Iterator[Step]:
+    for record in records:
+        if not record.volumes:
+            continue
+        if removal.is_left(state, record, now) or removal.is_settled(state):
+            left = f"agent {record.hostname} did not offer them; destroy them and end their reservations by hand"
+            yield Step(record.slot, Status.READY, f"left: {left}")
+        else:
+            yield Step(record.slot, Status.PENDING, f"waits for an offer of agent {record.hostname}, which holds them")
+
+
+def _framework(state: State) -> Step:
+    if removal.is_settled(state) or state.erased:
+        return Step("teardown", Status.READY)
+    if state.teardown is not None:
+        return Step("teardown", Status.STARTING, "Mesos was told; it has not said yet that it is done")
+    return Step("teardown", Status.PENDING, "" if state.connected else f"not connected to Mesos: {state.trouble}")
+
+
+def _erased(state: State) -> Step:
+    return Step("erase", Status.READY if state.erased else Status.PENDING)
 
 
 def as_document(plan: Plan) -> dict[str, object]:

@@ -5,6 +5,7 @@ the cluster is decided here.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import getpass
 import logging
 import queue
@@ -30,17 +31,20 @@ from framework.configuring import Configured
 from framework.loop import Loop
 from framework.memory import after, newly_wanted, resumed
 from framework.mesos import Identity, Mesos
-from framework.messages import CacheSeen, DrainsSeen, Effect, KeepWanted, Launch, RemoveMember, Stop
+from framework.messages import CacheSeen, Discard, DrainsSeen, Effect, Erase, KeepWanted, Launch, RemoveMember, Stop
 from framework.model import ExitCode, Journal, Kept, Kind, Wanted, group_named, kind_of
 from framework.planner import State, registered_workers
+from framework.removal import UNDER_WAY
 from framework.series import Sampler, Series
 from framework.state import DECOMMISSION, in_order, is_leaving, master_address, master_addresses, masters
 from framework.store import StoreError, StoreUnavailable
 from framework.tally import Tally
 from framework.zookeeper import AlluxioLeader, Candidate, MesosMasters, Session, ZooKeeperStore, read_credentials
+from framework.zookeeper.store import remove
 
 log = logging.getLogger(__name__)
 
+UNINSTALL_VARIABLE: Final = "SDK_UNINSTALL"
 WATCH_PAUSE: Final = 10.0  # seconds between two questions to Alluxio when all is well
 WATCH_SOON: Final = 0.3  # … and while a worker has still to register
 FIRST_WORD: Final = 0.5  # seconds of waiting before the log says what is waited for
@@ -52,12 +56,30 @@ class Unavailable(Exception):
     """Something that the scheduler needs is not there; the message says what to do."""
 
 
-def run(configuration: Configuration, values: Mapping[str, str], environment: Mapping[str, str]) -> ExitCode:
+class Farewell(enum.StrEnum):
+    """Whether the service is removed for good, and what the scheduler does then."""
+
+    NONE = "none"
+    SERVE = "serve"  # it goes on to say that all is done, as DC/OS waits for that word
+    END = "end"
+
+
+def farewell(environment: Mapping[str, str]) -> Farewell:
+    """What DC/OS asks for when a package is uninstalled."""
+    return Farewell.SERVE if environment.get(UNINSTALL_VARIABLE, "").lower() == "true" else Farewell.NONE
+
+
+def run(
+    configuration: Configuration,
+    values: Mapping[str, str],
+    environment: Mapping[str, str],
+    leaving: Farewell = Farewell.NONE,
+) -> ExitCode:
     """Run the scheduler until it is told to stop. Everything that can be wrong is found before Mesos hears of it.
     ``values`` are the options' texts that the configuration was read from; secrets may be in ``environment``.
     """
     try:
-        artefacts = _artefacts(configuration)
+        artefacts = Artefacts.of() if leaving is not Farewell.NONE else _artefacts(configuration)
         identity = _identity(configuration, environment)
         credentials = read_credentials(configuration.zookeeper_auth_file, environment)
         tls = Tls.of(configuration.api_certificate, configuration.api_key)
@@ -72,7 +94,7 @@ def run(configuration: Configuration, values: Mapping[str, str], environment: Ma
         return ExitCode.CONFIGURATION
     if is_in_clear(configuration, host, safe):
         log.warning("%s", IN_CLEAR.format(host=host))
-    return _Scheduler(configuration, values, identity, credentials, artefacts, Front(bound, tls, safe)).run()
+    return _Scheduler(configuration, values, identity, credentials, artefacts, Front(bound, tls, safe), leaving).run()
 
 
 def _artefacts(configuration: Configuration) -> Artefacts:
@@ -168,7 +190,10 @@ class _Scheduler:
         credentials: str,
         artefacts: Artefacts,
         front: Front,
+        leaving: Farewell,
     ) -> None:
+        self._farewell = leaving
+        self._is_done = False  # the service is removed: this process has nothing but a last word
         self._configuration = configuration  # what this process was started with
         self._values = values
         self._configurations = by_ids(configuration)  # all that tasks were launched with here
@@ -241,6 +266,8 @@ class _Scheduler:
     # Notices, from any thread.
 
     def _end(self, stop: Stop) -> None:
+        if self._is_done and stop.exit_code != ExitCode.DONE:
+            return  # there is no state left that a lost session could endanger
         self._notices.put(stop)
         if self._leading is not None:
             self._leading.loop.post(stop)
@@ -293,12 +320,20 @@ class _Scheduler:
         log.info("this scheduler leads")
         store = ZooKeeperStore(self._session, self._configuration.zookeeper_path, self._lead)
         kept = store.load()
+        if kept.uninstalling and self._farewell is Farewell.NONE:
+            log.error(
+                "the service %s is being uninstalled; finish that with `alluxio-mesos uninstall`, or with %s=true",
+                self._configuration.name,
+                UNINSTALL_VARIABLE,
+            )
+            return ExitCode.UNINSTALLING
         held = self._held(kept)
         configuration = held.configuration
         for launching in held.launching:
             self._configurations.update(by_ids(launching))
         wanted = resumed(kept, held.own_wanted, held.options)
-        for effect in newly_wanted(kept, wanted, held.options, time.time(), held.given):
+        leaves = self._farewell is not Farewell.NONE
+        for effect in () if leaves else newly_wanted(kept, wanted, held.options, time.time(), held.given):
             log.info("%s", effect)
             store.save([effect])
             kept = after(kept, [effect])
@@ -309,6 +344,8 @@ class _Scheduler:
             retired=kept.retired,
             kept_framework_id=kept.framework_id,
             history=kept.history,
+            uninstalls=leaves,
+            uninstalling=kept.uninstalling,
         )
         loop = Loop(state, store, self._act, time.time, self._session.may_act, self._tally, self._chronicle)
         identity = dataclasses.replace(
@@ -340,7 +377,8 @@ class _Scheduler:
         drainer.start()
         if self._leading.alluxio is not None:
             self._leading.alluxio.start()
-        self._follow(mesos)
+        if not leaves or kept.framework_id:
+            self._follow(mesos)
         return loop.run()
 
     def _held(self, kept: Kept) -> Configured:
@@ -391,7 +429,7 @@ class _Scheduler:
     def _leave(self) -> None:
         """Disconnect first, then give the lead back: no two schedulers are subscribed at once (C6)."""
         self._ends = True
-        if self._leading is not None:
+        if self._leading is not None and not self._is_done:
             self._leading.mesos.leave()
         self._candidate.give_back()
         self._session.close()
@@ -405,6 +443,16 @@ class _Scheduler:
         self._chronicle.close()  # which ends the streams, that the server need not wait for them
         self._server.stop()
 
+    def _say_farewell(self) -> None:
+        """The state is erased: nothing of this service is left but what schedulers contend with."""
+        self._is_done = True
+        self._led().mesos.leave()
+        self._candidate.give_back()
+        remove(self._session, self._configuration.zookeeper_path)
+        log.info("the service %s is uninstalled", self._configuration.name)
+        if self._farewell is Farewell.END:
+            self._end(Stop(ExitCode.DONE, "all of the service is removed"))
+
     # What the API asks, on its threads.
 
     def _led(self) -> _Leading:
@@ -414,12 +462,15 @@ class _Scheduler:
     def _standing(self) -> Standing:
         if self._ends:
             return Standing(Role.STANDBY, "", "this scheduler ends")
+        if self._is_done:
+            return Standing(Role.LEADER, self._api_url, closed=UNDER_WAY)
         away = f"ZooKeeper does not answer at {self._configuration.zookeeper_hosts}"
         if not self._session.began:
             return Standing(Role.WAITING, "", away)
         if self._leading is not None:
             reason = "" if self._session.is_open else f"{away}; nothing goes to Mesos until it does"
-            return Standing(Role.LEADER, self._api_url, reason)
+            closed = UNDER_WAY if self._farewell is not Farewell.NONE else ""
+            return Standing(Role.LEADER, self._api_url, reason, closed)
         leader = self._candidate.leader
         # An earlier process at the same address may still be listed: sending clients there would send them here.
         other = "" if leader == self._api_url else leader
@@ -429,15 +480,22 @@ class _Scheduler:
         if not effects:
             return
         led = self._led()
-        led.mesos.perform(effects, lambda effect: self._task_infos(effect, state))
+        led.mesos.perform(effects, lambda effect: self._task_infos(effect, state), self._last_word)
         for effect in effects:
             match effect:
                 case RemoveMember():
                     led.watch.remove(effect.address, job=effect.job)
+                case Erase():
+                    self._say_farewell()
                 case KeepWanted():
                     led.mesos.ask_for(least(state.wanted, Kept(records=state.records, history=state.history)))
                 case _:
                     pass
+
+    def _last_word(self, effect: Discard) -> str:
+        return launch.last_word(
+            self._configurations.get(effect.record.configuration, self._configuration), effect.record
+        )
 
     def _sources(self, configuration: Configuration) -> launch.Sources:
         served = self._artefacts

@@ -138,6 +138,12 @@ class State:
     revived_for: frozenset[Wish] = frozenset()
     orphans: Mapping[str, float] = dataclasses.field(default_factory=dict)  # when given up, by persistence id
     given_back: Mapping[str, Asked] = dataclasses.field(default_factory=dict)  # by ``volumes.name_of``
+    # The end of the service for good (``removal``).
+    uninstalls: bool = False  # this process was told to
+    uninstalling: bool = False  # it is on record
+    teardown: Asked | None = None
+    removed: bool = False  # Mesos does not know the framework any more
+    erased: bool = False  # nothing is on record any more
     # For people.
     refusals: tuple[Refusal, ...] = ()
     stop: Stop | None = None

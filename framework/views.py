@@ -97,7 +97,7 @@ def slots(state: State) -> list[str]:
 def health(state: State, heard_at: float, now: float) -> dict[str, Any]:
     """Whether the scheduler itself does its work (C31); what runs on the agents is the status's business."""
     return {
-        "healthy": state.connected and state.stop is None,
+        "healthy": (state.connected or state.removed or state.erased) and state.stop is None,
         "connected": state.connected,
         "reason": state.trouble,
         "mesos": state.master,

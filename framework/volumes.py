@@ -61,6 +61,11 @@ def given_back(state: State, effects: Iterable[GiveBack], now: float) -> Mapping
     return kept
 
 
+def is_settling(state: State, now: float) -> bool:
+    """An offer may still show that something was not given back."""
+    return any(_may_return(state, asked, now) for asked in state.given_back.values())
+
+
 def _may_return(state: State, asked: Asked, now: float) -> bool:
     return now - asked.at < _pause(state, asked) + 2 * state.policy.decline_short
 
@@ -128,7 +133,7 @@ def to_give_back(state: State, now: float) -> bool:
     time to give back, is on no record: its agent offers it soon after the subscription.
     """
     policy = state.policy
-    if any(_may_return(state, asked, now) for asked in state.given_back.values()):
+    if is_settling(state, now):
         return True
     if not policy.give_back:
         return False

@@ -121,7 +121,7 @@ class Stage:
     def state(self) -> State:
         return self._loop.snapshot
 
-    def start(self) -> None:
+    def start(self, *, uninstalls: bool = False) -> None:
         """A new scheduler, which knows what the store holds and nothing else."""
         kept = self.store.load()
         state = State(
@@ -131,6 +131,8 @@ class Stage:
             retired=kept.retired,
             kept_framework_id=kept.framework_id,
             history=kept.history,
+            uninstalls=uninstalls,
+            uninstalling=kept.uninstalling,
         )
         self._loop = Loop(state, self.store, self._act, lambda: self.now, tally=self.tally)
 

@@ -111,8 +111,11 @@ class Service:
 
 
 def all_plans(state: State, now: float) -> tuple[plans.Plan, ...]:
+    deploy = plans.uninstallation(state, now) if state.uninstalls else plans.deployment(state, now)
+    if state.uninstalls:
+        return (deploy, *(plans.Plan(name, ()) for name in PLANS if name != deploy.name))
     return (
-        plans.deployment(state, now),
+        deploy,
         plans.recovery(state, now),
         plans.update(state, now),
         scaling.decommission(state, now),

@@ -53,6 +53,7 @@ class Standing:
     role: Role
     leader: str
     reason: str = ""
+    closed: str = ""  # why nothing can be changed any more
 
 
 def access_of(request: Request) -> Access:
@@ -102,6 +103,8 @@ class Guard:
         here = any(path.match(scope["path"]) for path in self._everywhere)
         if application is None and not here and standing.role is not Role.LEADER:
             application = _sent_on(scope, standing)
+        if application is None and standing.closed and scope["method"] not in READING:
+            application = problem(409, standing.closed)
         application = application or self._application
         if scope["path"].startswith("/artefacts/"):
             await application(scope, _bounded(receive), send)  # content-addressed: proxies may keep it

@@ -36,6 +36,7 @@ RECORDS: Final = "records"
 HISTORY: Final = "history"
 ELECTION: Final = "election"
 ALLUXIO: Final = "alluxio"  # where Alluxio's masters elect theirs: they bring no credentials
+UNINSTALLING: Final = "uninstalling"  # there while the service is being removed for good
 UNFINISHED: Final = "import"  # there while an import is under way
 NEW: Final = -1  # the version of a node that is not there yet
 ANY: Final = -1  # in a check: the node must be there
@@ -93,7 +94,7 @@ def read(session: Session, path: str) -> dict[str, Node]:
     """
     client = session.client
     try:
-        names = [VERSION, FRAMEWORK_ID, RETIRED, UNFINISHED]
+        names = [VERSION, FRAMEWORK_ID, RETIRED, UNINSTALLING, UNFINISHED]
         for folder in (RECORDS, HISTORY):
             children = next(iter(session.answers([client.get_children_async(f"{path}/{folder}")])))
             names += [f"{folder}/{child}" for child in children or ()]
@@ -126,6 +127,39 @@ def decode(nodes: Mapping[str, Node], path: str) -> Kept:
         return _kept({name: node.data for name, node in nodes.items()})
     except (wire.WireError, UnicodeDecodeError) as error:
         raise StoreError(f"the state at {path} in ZooKeeper is damaged: {error}") from error
+
+
+def remove(session: Session, path: str) -> None:
+    """Remove the path of a service whose state was erased, with what Alluxio's masters left there, and the folder above
+    it when no other service is left in it. While other schedulers contend for the lead, their nodes and the path stay:
+    the last one removes them.
+
+    Raises:
+        StoreError: ZooKeeper refuses.
+    """
+    client = session.client
+    try:
+        for folder in (ALLUXIO, RECORDS, HISTORY):
+            _remove_below(session, f"{path}/{folder}")
+        for node in (f"{path}/{VERSION}", f"{path}/{ELECTION}", path, path.rpartition("/")[0]):
+            if node:
+                session.answer(client.delete_async(node))
+    except kazoo.exceptions.NotEmptyError:
+        return
+    except kazoo.exceptions.NoNodeError:
+        return
+    except TROUBLE as error:
+        raise failure(path, "removed", error) from error
+
+
+def _remove_below(session: Session, node: str) -> None:
+    client = session.client
+    try:
+        for child in session.answer(client.get_children_async(node)):
+            _remove_below(session, f"{node}/{child}")
+        session.answer(client.delete_async(node))
+    except kazoo.exceptions.NoNodeError:
+        return
 
 
 class ZooKeeperStore:
@@ -262,12 +296,15 @@ def _kept(data: Mapping[str, bytes]) -> Kept:
         records,
         wire.decode_retired(data[RETIRED]) if RETIRED in data else {},
         tuple(history),
+        UNINSTALLING in data,
     )
 
 
 def _values(kept: Kept) -> dict[str, Any]:
     """The values by the node that holds them. The history comes first: what is launched with it comes later."""
     values: dict[str, Any] = {f"{HISTORY}/{entry.number:010d}": entry for entry in kept.history}
+    if kept.uninstalling:
+        values[UNINSTALLING] = "yes"
     if kept.framework_id:
         values[FRAMEWORK_ID] = kept.framework_id
     if kept.retired:

@@ -127,6 +127,9 @@ class Story:
                     stage.wanted = _wanted(words)
                 stage.start()
                 return []
+            case "uninstall":
+                stage.start(uninstalls=True)
+                return stage.play()
             case "subscribe":
                 return stage.play(Subscribed("framework-1", "127.0.0.1:5050", now))
             case "disconnect":
