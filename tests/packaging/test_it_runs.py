@@ -1,5 +1,6 @@
 """The package does what it says: the app that Cosmos renders of it is run as Marathon runs it, in an empty folder with
-nothing but what it names, and a real Alluxio cluster comes up, is scaled, and outlives its scheduler.
+nothing but what it names. A real Alluxio cluster comes up, is scaled, outlives its scheduler, and is uninstalled as
+Cosmos does it, until nothing is left.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Final
 import psutil
 import pytest
 import requests
+from kazoo.client import KazooClient
 
 import cosmos
 from framework.artefacts import default_directory
@@ -92,6 +94,16 @@ class Mesos:
         state: Json = requests.get(f"http://{self.plan.mesos}/state", timeout=5).json()
         return state
 
+    def nodes(self) -> list[str]:
+        """The services that ZooKeeper knows."""
+        client = KazooClient(self.plan.zookeeper)
+        client.start(timeout=15)
+        try:
+            return client.get_children("/alluxio-mesos") if client.exists("/alluxio-mesos") else []
+        finally:
+            client.stop()
+            client.close()
+
     def executors(self) -> dict[str, tuple[int, ...]]:
         """The process ids of all that runs in the sandbox of each executor."""
         found: dict[str, tuple[int, ...]] = {}
@@ -158,10 +170,9 @@ class Task:
                 start_new_session=True,
             )
 
-    def ask(self, path: str, status: int = 200) -> Json:
+    def ask(self, path: str) -> Json:
         answer = requests.get(f"{self.address}{path}", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10)
-        answer.raise_for_status()
-        if answer.status_code != status:
+        if answer.status_code != 200:
             raise requests.HTTPError(f"{answer.status_code} {answer.text}")
         document: Json = answer.json()
         return document
@@ -181,13 +192,27 @@ class Task:
     def deployed(self, workers: int) -> Json:
         """The status once Marathon's health check and the plan are content and all workers are registered."""
         self.wait(self.check, lambda health: health["healthy"], "a healthy scheduler")
-        self.wait("/v1/plans/deploy", lambda plan: plan["status"] == "COMPLETE", "a deployment that is complete")
+        self.wait("/v1/plans/deploy", lambda plan: plan["status"] == "ready", "a deployment that is complete")
         phases = sorted(["ready", *["registered"] * workers])
         return self.wait(
             "/v1/status",
             lambda status: sorted(task["phase"] for task in status["tasks"]) == phases,
             f"{workers} workers",
         )
+
+    def uninstalled(self) -> None:
+        """Cosmos asks without a token, until the answer is 200 and nothing else."""
+        wait_until(
+            lambda: requests.get(f"{self.address}/v1/plans/deploy", timeout=10).status_code,
+            lambda status: status == 200,
+            "the end of the uninstallation",
+            60,
+        )
+
+    def end(self) -> None:
+        """As Marathon ends it."""
+        self.process.terminate()
+        assert self.process.wait(timeout=30) == 0, self.log.read_text(errors="replace")[-4000:]
 
     def kill(self) -> None:
         """kill -9, also of what it may have started."""
@@ -208,7 +233,7 @@ def by_cosmos(distribution: Distribution, options: Json) -> Json:
     return cosmos.rendered(template, cosmos.merged(cosmos.defaults(form), options), resource)
 
 
-def test_the_package_brings_up_a_cluster_that_outlives_its_scheduler(
+def test_the_package_brings_up_a_cluster_that_outlives_its_scheduler_and_leaves_nothing(
     distribution: Distribution, mesos: Mesos, tmp_path: Path
 ) -> None:
     app = by_cosmos(distribution, mesos.options)
@@ -240,6 +265,16 @@ def test_the_package_brings_up_a_cluster_that_outlives_its_scheduler(
         assert [task["task_id"] for task in after["tasks"]] == [task["task_id"] for task in before["tasks"]]
         assert mesos.executors() == executors
         proof.prove(second.ask("/v1/endpoints")["alluxio"], "SIMPLE")
+
+        second.end()
+        last = Task(app, tmp_path / "last", next(ports), SDK_UNINSTALL="true")
+        ends.callback(last.kill)
+        last.uninstalled()
+        assert mesos.executors() == {}
+        assert [framework["id"] for framework in mesos.state()["frameworks"]] == []
+        assert mesos.nodes() == []
+        assert last.process.poll() is None, "it serves the 200 until Marathon ends it"
+        last.end()
 
 
 def _uses_what_it_fetched(mesos: Mesos) -> None:
