@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from framework import config, state_commands
+from framework import config, state_commands, uninstall_command
 from framework.commands import arguments as service_commands
 from framework.local import arguments as local
 from framework.model import ExitCode
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     service_commands.add(commands)
     _add_scheduler(commands)
     state_commands.add(commands)
+    uninstall_command.add(commands, lambda values: _run_service(values, "uninstall", removes=True))
     local.add(commands)
     packaging.add(commands)
     _add_completion(commands, parser)
@@ -116,20 +117,26 @@ def option_values(given: Mapping[str, str | None], environment: Mapping[str, str
 
 
 def _run_scheduler(options: argparse.Namespace) -> int:
-    values = option_values(vars(options), os.environ)
+    return _run_service(option_values(vars(options), os.environ), "scheduler")
+
+
+def _run_service(values: Mapping[str, str], command: str, *, removes: bool = False) -> int:
+    """Run a scheduler with these options' texts, for this command; it removes the service when it is told to."""
     configuration = config.read(values)
     if isinstance(configuration, config.Configuration):
         configuration = config.without_secrets(configuration, os.environ) or configuration
     if not isinstance(configuration, config.Configuration):
         for problem in configuration:
-            print(f"alluxio-mesos scheduler: {problem}", file=sys.stderr)
+            print(f"alluxio-mesos {command}: {problem}", file=sys.stderr)
         return ExitCode.CONFIGURATION
     logging.basicConfig(level=configuration.log_level, format=LOG_FORMAT, stream=sys.stderr)
     from framework import service  # pymesos, grpc and kazoo are loaded only where they are needed: --help is quick
 
     logging.getLogger("pymesos").handlers.clear()  # its import adds a handler of its own
     try:
-        return service.run(configuration, values, os.environ, service.farewell(os.environ))
+        return service.run(
+            configuration, values, os.environ, service.Farewell.END if removes else service.farewell(os.environ)
+        )
     except Exception:
         # A defect must not leave a process behind that looks alive (C31).
         logging.getLogger(__name__).exception("the scheduler ends because of a defect in it")

@@ -240,10 +240,13 @@ def by_ids(configuration: Configuration) -> dict[str, Configuration]:
     return dict.fromkeys((configuration.id, *configuration.ids.values()), configuration)
 
 
+SERVICES: Final = "/alluxio-mesos"  # the node that all services share whose path is not chosen
+
+
 def service_path(zookeeper: str, service: str) -> str:
     """The node below which a service's state lies (C35)."""
     path = zookeeper.partition("/")[2].strip("/")
-    return f"/{path}" if path else f"/alluxio-mesos/{service}"
+    return f"/{path}" if path else f"{SERVICES}/{service}"
 
 
 _SECRETS: Final = (

@@ -46,7 +46,7 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
             case KeepUninstalling():
                 uninstalling = True
             case Erase():
-                return Kept()
+                return Kept(uninstalling=True)  # the mark goes last: until then no scheduler may begin anew
     return Kept(framework_id, records, retired, history, uninstalling)
 
 

@@ -405,7 +405,7 @@ class Teardown:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Erase:
-    """Remove all that the store holds: it is the last thing that is ever done."""
+    """Remove all that the store holds but the mark that the service is uninstalled: it is the last thing decided."""
 
     why: str
 

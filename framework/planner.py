@@ -421,10 +421,10 @@ def decide(state: State, now: float) -> tuple[Effect, ...]:
 def _uninstalled(state: State, now: float) -> tuple[Effect, ...]:
     if state.erased:
         return ()
-    if not state.uninstalling:
-        return (KeepUninstalling(),)  # before anything else; the rest follows at once
     if removal.is_settled(state):
         return (removal.erased(state),)
+    if not state.uninstalling:
+        return (KeepUninstalling(),)  # before anything else; the rest follows at once
     if not state.connected:
         return ()
     return (*state.acknowledgements, *_questions(state, now), *removal.effects(state, now))

@@ -297,7 +297,8 @@ def _framework(state: State) -> Step:
         return Step("teardown", Status.READY)
     if state.teardown is not None:
         return Step("teardown", Status.STARTING, "Mesos was told; it has not said yet that it is done")
-    return Step("teardown", Status.PENDING, "" if state.connected else f"not connected to Mesos: {state.trouble}")
+    waits = "it comes last, when nothing is left that an agent could still give back"
+    return Step("teardown", Status.PENDING, waits if state.connected else f"not connected to Mesos: {state.trouble}")
 
 
 def _erased(state: State) -> Step:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Final
 
 from framework import volumes
 from framework.messages import Decline, Discard, Effect, Erase, GiveBack, Keep, Kill, Revive, Shutdown, Teardown
@@ -80,7 +81,9 @@ def is_over(state: State, record: Record, now: float) -> bool:
 
 
 def _answer(state: State, offer: Offer, now: float, *, ended: bool) -> Decline | GiveBack:
-    held = [holding for holding in offer.holdings if holding.own]
+    on_record = {volume.persistence_id for record in state.records.values() for volume in record.volumes}
+    # What an earlier framework id made is this service's only if a record says so.
+    held = [holding for holding in offer.holdings if holding.own or holding.persistence_id in on_record]
     if ended and (due := volumes.due(state, offer, held, now)):
         return GiveBack(offer, due)
     soon = held or any(record.volumes and record.agent_id == offer.agent_id for record in state.records.values())
@@ -88,7 +91,8 @@ def _answer(state: State, offer: Offer, now: float, *, ended: bool) -> Decline |
     return Decline(offer, seconds, "the service is being uninstalled")
 
 
-SETTLED = 2.0  # seconds after a task's end, from which on an offer of its agent surely shows what it held
+LOOK_AROUND: Final = 20.0  # seconds in which each agent that is there has been offered to a new subscription
+SETTLED: Final = 2.0  # seconds after a task's end, from which on an offer of its agent surely shows what it held
 
 
 def _is_given_back(state: State, record: Record) -> bool:
@@ -115,4 +119,4 @@ def is_left(state: State, record: Record, now: float) -> bool:
 def _looks_around(state: State, now: float) -> bool:
     """Volumes that no record names any more may still be offered, and what was given back a moment ago may return."""
     had = any(entry.options.get("persistent-volumes") == "yes" for entry in state.history)
-    return (had and now - state.subscribed_at < state.policy.look_around) or volumes.is_settling(state, now)
+    return (had and now - state.subscribed_at < LOOK_AROUND) or volumes.is_settling(state, now)

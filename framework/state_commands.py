@@ -58,7 +58,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _guarded(
     name: str, run: Callable[[argparse.Namespace, Mapping[str, str]], None], options: argparse.Namespace
 ) -> int:
-    place, problems = _place(vars(options), os.environ)
+    place, problems = read_place(vars(options), os.environ)
     for problem in problems:
         print(f"alluxio-mesos state {name}: {problem}", file=sys.stderr)
     if problems:
@@ -71,13 +71,13 @@ def _guarded(
     return ExitCode.DONE
 
 
-def _place(given: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, str], list[config.Problem]]:
+def read_place(given: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, str], list[config.Problem]]:
     values: dict[str, str] = {}
     problems: list[config.Problem] = []
     for option in config.OPTIONS:
         if option.name not in PLACE:
             continue
-        text = given[option.name] or environment.get(option.environment, "") or option.default
+        text = given.get(option.name) or environment.get(option.environment, "") or option.default
         if text is None:
             problems.append(
                 config.Problem(option.name, f"it is required ({option.help}); give it, or set {option.environment}")
@@ -90,7 +90,7 @@ def _place(given: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[di
     return values, problems
 
 
-class _Place:
+class Place:
     """A session, and the path of the service in it."""
 
     def __init__(self, place: Mapping[str, str]) -> None:
@@ -101,7 +101,7 @@ class _Place:
         credentials = zookeeper.read_credentials(place["zookeeper-auth-file"], os.environ)
         self.session = zookeeper.connect(self.hosts, credentials=credentials)
 
-    def __enter__(self) -> _Place:
+    def __enter__(self) -> Place:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -128,7 +128,7 @@ class _Place:
 
 
 def _show(options: argparse.Namespace, place: Mapping[str, str]) -> None:
-    with _Place(place) as there:
+    with Place(place) as there:
         kept, leader = there.kept(), there.leader()
     if options.json:
         head = {"path": there.path, "leader": leader}
@@ -138,7 +138,7 @@ def _show(options: argparse.Namespace, place: Mapping[str, str]) -> None:
 
 
 def _export(options: argparse.Namespace, place: Mapping[str, str]) -> None:
-    with _Place(place) as there:
+    with Place(place) as there:
         kept = there.kept()
     document = wire.encode_state(kept)
     if options.file == "-":
@@ -157,7 +157,7 @@ def _import(options: argparse.Namespace, place: Mapping[str, str]) -> None:
     from framework.zookeeper import election, store
 
     kept = _read(options.file)
-    with _Place(place) as there:
+    with Place(place) as there:
         store.prepare(there.session, there.path)
         with election.lead_for_a_moment(there.session, there.path) as lead:
             if lead is None:

@@ -11,6 +11,7 @@ instead of overwriting.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import logging
@@ -21,6 +22,7 @@ import kazoo.exceptions
 from kazoo.security import OPEN_ACL_UNSAFE
 
 from framework import wire
+from framework.config import SERVICES
 from framework.memory import Kept, after
 from framework.messages import Effect
 from framework.model import HistoryEntry, Record
@@ -130,9 +132,9 @@ def decode(nodes: Mapping[str, Node], path: str) -> Kept:
 
 
 def remove(session: Session, path: str) -> None:
-    """Remove the path of a service whose state was erased, with what Alluxio's masters left there, and the folder above
-    it when no other service is left in it. While other schedulers contend for the lead, their nodes and the path stay:
-    the last one removes them.
+    """Remove the path of a service whose state was erased, with what Alluxio's masters left there, and the node that
+    services share when no other is left in it. While other schedulers contend for the lead, their nodes stay, and so
+    does the mark that the service is uninstalled: none of them begins it anew, and the last one removes the rest.
 
     Raises:
         StoreError: ZooKeeper refuses.
@@ -141,11 +143,15 @@ def remove(session: Session, path: str) -> None:
     try:
         for folder in (ALLUXIO, RECORDS, HISTORY):
             _remove_below(session, f"{path}/{folder}")
-        for node in (f"{path}/{VERSION}", f"{path}/{ELECTION}", path, path.rpartition("/")[0]):
-            if node:
-                session.answer(client.delete_async(node))
+        _remove_below(session, f"{path}/{VERSION}")
+        session.answer(client.delete_async(f"{path}/{ELECTION}"))
+        _remove_below(session, f"{path}/{UNINSTALLING}")
+        session.answer(client.delete_async(path))
+        if path.rpartition("/")[0] == SERVICES:
+            with contextlib.suppress(kazoo.exceptions.NotEmptyError):  # other services are there
+                session.answer(client.delete_async(SERVICES))
     except kazoo.exceptions.NotEmptyError:
-        return
+        log.warning("%s stays in ZooKeeper: another scheduler of the service still runs, or Alluxio does", path)
     except kazoo.exceptions.NoNodeError:
         return
     except TROUBLE as error:

@@ -14,11 +14,11 @@ from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
 from framework import wire
 from framework.memory import Kept, after, newly_wanted
-from framework.messages import Forget, Keep, KeepFrameworkId, Launch, Suppress
+from framework.messages import Erase, Forget, Keep, KeepFrameworkId, KeepUninstalling, Launch, Suppress
 from framework.model import HistoryEntry, Kind, Offer, Record, Volume
 from framework.store import MemoryStore, Store, StoreError, StoreRefused, StoreUnavailable
 from framework.zookeeper import Session, ZooKeeperStore, connect, read_credentials
-from framework.zookeeper.store import BATCH
+from framework.zookeeper.store import BATCH, ELECTION, remove
 from stage import wanted
 from tcp_proxy import Proxy
 from zookeeper_server import ZooKeeperServer
@@ -142,6 +142,19 @@ def test_a_thousand_records(place: InMemory | InZooKeeper) -> None:
     assert place.open().load() == Kept("", {}, {entry.slot: 1 for entry in records})
 
 
+def test_what_is_erased_is_gone_but_for_the_mark_that_it_was_uninstalled(place: InMemory | InZooKeeper) -> None:
+    store = place.open()
+    kept = store.load()
+    store.save(
+        [KeepFrameworkId("framework-1"), *newly_wanted(kept, wanted(), {}, 1000.0), launch(record(0), record(1))]
+    )
+    store.save([Forget("worker-1", 1, "why"), KeepUninstalling()])
+    assert place.open().load() == dataclasses.replace(store.load(), uninstalling=True)
+    assert place.open().load().framework_id == "framework-1"
+    store.save([Erase("why")])
+    assert place.open().load() == Kept(uninstalling=True)
+
+
 # ZooKeeper's own ------------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +250,45 @@ def test_a_broken_connection_leaves_no_doubt_about_a_write(in_zookeeper: InZooKe
     finally:
         session.close()
         proxy.close()
+
+
+# Removal --------------------------------------------------------------------------------------------------------------
+
+
+def erase(place: InZooKeeper) -> None:
+    """What a scheduler leaves that has uninstalled the service, and Alluxio's masters beside it."""
+    store = place.open()
+    store.load()
+    store.save([KeepFrameworkId("framework-1"), launch(record(0)), KeepUninstalling()])
+    store.save([Erase("why")])
+    place.session().client.create(f"{place.path}/alluxio/election/a", b"", makepath=True)
+
+
+@pytest.mark.zookeeper
+def test_nothing_of_a_removed_service_is_left(in_zookeeper: InZooKeeper) -> None:
+    client = in_zookeeper.session().client
+    for path, parent_stays in ((f"/alluxio-mesos/{uuid.uuid4()}", False), (in_zookeeper.path, True)):
+        in_zookeeper.path = path
+        erase(in_zookeeper)
+        remove(in_zookeeper.session(), path)
+        assert not client.exists(path)
+        # Where the path was chosen, what lies above it is the operator's.
+        assert bool(client.exists(path.rpartition("/")[0])) is parent_stays
+        remove(in_zookeeper.session(), path)  # once more is fine
+        assert in_zookeeper.open().load() == Kept()
+
+
+@pytest.mark.zookeeper
+def test_while_another_scheduler_contends_the_mark_stays(in_zookeeper: InZooKeeper) -> None:
+    """Else one that was not told that the service is uninstalled would install it anew."""
+    erase(in_zookeeper)
+    client = in_zookeeper.session().client
+    client.create(f"{in_zookeeper.path}/{ELECTION}/other", b"")
+    remove(in_zookeeper.session(), in_zookeeper.path)
+    assert in_zookeeper.open().load() == Kept(uninstalling=True)
+    client.delete(f"{in_zookeeper.path}/{ELECTION}/other")
+    remove(in_zookeeper.session(), in_zookeeper.path)
+    assert not client.exists(in_zookeeper.path)
 
 
 # Layouts --------------------------------------------------------------------------------------------------------------

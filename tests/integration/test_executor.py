@@ -587,6 +587,47 @@ def test_shutdown_without_a_task_is_the_end(world: World) -> None:
     assert world.agent.updates == []
 
 
+def discard(world: World, *folders: pathlib.Path) -> None:
+    data = base64.b64encode(json.dumps({"discard": [str(folder) for folder in folders]}).encode()).decode()
+    world.agent.say({"type": "MESSAGE", "message": {"data": data}})
+
+
+def test_the_folders_go_with_the_task_when_the_service_is_removed(world: World) -> None:
+    tier, journal, other = world.folder / "ram" / "worker-0", world.folder / "data" / "worker-0", world.folder / "other"
+    other.mkdir()
+    folders = [
+        {"path": str(path), "bytes": 0, "purpose": "tier"}
+        for path in (tier, journal / "journal", journal / "metastore")
+    ]
+    world.start()
+    world.agent.say({"type": "MESSAGE", "message": {"data": base64.b64encode(b"of a later release").decode()}})
+    world.launch(world.document(world.process("worker"), directories=folders))
+    world.agent.wait_for_state("TASK_RUNNING", True)
+    (tier / "block").write_bytes(b"cached")
+    discard(world, tier, journal, other)
+    wait_for(lambda: "With the task these folders go" in world.log(), "the word")
+    assert (tier / "block").exists()  # not before the process has ended
+    world.kill()
+    world.agent.wait_for_state("TASK_KILLED")
+    assert (tier.exists(), journal.exists(), other.exists()) == (False, False, True)
+    assert world.exit_code() == 0
+    assert f"{other} stays: it is no folder of this task" in world.log()
+
+
+def test_a_task_that_is_only_killed_leaves_its_folders(world: World) -> None:
+    tier = world.folder / "ram" / "worker-0"
+    world.start()
+    world.launch(
+        world.document(world.process("worker"), directories=[{"path": str(tier), "bytes": 0, "purpose": "tier"}])
+    )
+    world.agent.wait_for_state("TASK_RUNNING", True)
+    (tier / "block").write_bytes(b"cached")
+    world.kill()
+    world.agent.wait_for_state("TASK_KILLED")
+    assert world.exit_code() == 0
+    assert (tier / "block").exists()
+
+
 def test_no_orphan_is_left_when_the_executor_is_killed(world: World) -> None:
     world.start()
     world.launch(world.document(world.process("worker"), world.process("job-worker")))

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from api_stage import Api, serving
+from api_stage import Api, is_problem, serving
 from framework.api.app import Role, Standing
 from framework.api.server import PortTaken, bind
+from framework.model import Kind, Record
+from framework.removal import UNDER_WAY
+from framework.state import PLANS
 
 
 @pytest.fixture
@@ -132,3 +135,33 @@ def test_a_taken_port_is_named(api: Api) -> None:
         PortTaken, match=rf"cannot listen on 127\.0\.0\.1:{api.port} \(Address already in use\); free it"
     ):
         bind("127.0.0.1", api.port)
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE"])
+def test_nothing_is_changed_any_more_once_the_service_is_uninstalled(api: Api, method: str) -> None:
+    api.standing = Standing(Role.LEADER, api.url, closed=UNDER_WAY)
+    before = api.state
+    assert is_problem(api.ask(method, "/v1/workers", json={"count": 9}), 409, UNDER_WAY)
+    assert api.state is before
+    assert api.get("/v1/workers").status_code == 200
+    assert api.get("/v1/state/frameworkId").json() == ["framework-1"]
+
+
+def test_the_deployment_is_200_only_when_all_of_the_service_is_gone(api: Api) -> None:
+    worker = Record(Kind.WORKER, 0, 1, "S1", "127.0.0.11", {}, "c", 0.0)
+    api.state = dataclasses.replace(
+        api.state, uninstalls=True, records={"worker-0": worker}, kept_framework_id="framework-1"
+    )
+    assert api.get("/v1/plans/deploy").status_code == 202
+    api.state = dataclasses.replace(api.state, connected=False, removed=True)
+    assert (api.get("/v1/plans/deploy").status_code, api.get("/v1/health").status_code) == (202, 200)
+    api.state = dataclasses.replace(api.state, erased=True)
+    done = api.get("/v1/plans/deploy")
+    assert (done.status_code, api.get("/v1/health").status_code) == (200, 200)
+    assert [(phase["name"], [step["name"] for step in phase["steps"]]) for phase in done.json()["phases"]] == [
+        ("tasks", ["worker-0"]),
+        ("volumes", []),
+        ("framework", ["teardown"]),
+        ("state", ["erase"]),
+    ]
+    assert {plan["name"]: plan["status"] for plan in api.get("/v1/plans").json()} == dict.fromkeys(PLANS, "ready")

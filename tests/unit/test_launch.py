@@ -353,3 +353,29 @@ def test_a_worker_notices_that_the_primarys_host_is_cut_off(options: dict[str, s
     assert found["alluxio.user.network.rpc.keepalive.timeout"] == "5sec"
     masters = site.properties(configuration(**options), MASTERS[0], MASTERS)
     assert masters["alluxio.master.network.permit.keepalive.time"] == "5sec"  # the more frequent question is allowed
+
+
+# The last word --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "record", "folders"),
+    [
+        ({}, MASTERS[0], ["/d/alluxio/master-0"]),
+        (SHARED, MASTERS[1], ["/d/alluxio/master-1"]),  # the journal lies elsewhere, for all of them, and stays
+        ({"worker-ssd": "1GB"}, WORKER, ["/r/alluxio/worker-0", "/d/alluxio/worker-0/ssd"]),
+        ({"worker-ssd": "1GB", "persistent-volumes": "yes"}, WORKER, ["/r/alluxio/worker-0"]),
+        ({}, PROXY, []),
+    ],
+)
+def test_with_the_service_go_the_folders_of_its_tasks(
+    options: dict[str, str], record: Record, folders: list[str]
+) -> None:
+    configured = configuration(**{"data-dir": "/d", "ram-dir": "/r", **options})
+    if options.get("persistent-volumes"):
+        record = dataclasses.replace(record, volumes=(Volume("ssd", "framework-1.worker-0.1.ssd", 1024),))
+    assert json.loads(launch.last_word(configured, record)) == {"discard": folders}
+    read_by_the_executor = executor_document.read(document(configured, record))
+    assert isinstance(read_by_the_executor, executor_document.LaunchDocument)
+    own = {folder.path for folder in read_by_the_executor.folders}
+    assert set(folders) <= own | {path.rpartition("/")[0] for path in own}

@@ -39,6 +39,7 @@ from framework.messages import (
     Acknowledge,
     AcknowledgeOperation,
     Decline,
+    Discard,
     Disconnected,
     Effect,
     Event,
@@ -54,6 +55,7 @@ from framework.messages import (
     Shutdown,
     Subscribed,
     Suppress,
+    Teardown,
     Updated,
 )
 from framework.model import (
@@ -267,6 +269,19 @@ def test_leaving_tears_nothing_down() -> None:  # C5 P2 P3, elasticsearch#530
         edge.mesos.leave()
         eventually(lambda: edge.mesos._driver.aborted, "the driver ends")
         assert master.calls == []
+
+
+def test_what_is_told_when_the_service_is_removed(edge: Edge) -> None:
+    record = Record(Kind.WORKER, 0, 7, "S1", "127.0.0.11", {}, "c", 0.0)
+    with FakeMaster() as master:
+        edge.mesos.follow(master.address)
+        edge.next(Subscribed)
+        edge.mesos.perform([Discard(record), Teardown("framework-1")], lambda launch: [], lambda discard: "a word")
+        told, teardown = (request.body for request in master.calls)
+        data = base64.b64encode(b"a word").decode()
+        ids = {"executor_id": {"value": "worker-0.7"}, "agent_id": {"value": "S1"}}
+        assert (told["type"], told["message"]) == ("MESSAGE", {**ids, "data": data})
+        assert teardown == {"type": "TEARDOWN", "framework_id": {"value": "framework-1"}}
 
 
 # Other masters --------------------------------------------------------------------------------------------------------

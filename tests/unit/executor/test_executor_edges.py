@@ -155,6 +155,19 @@ def test_folders_are_made_and_keep_what_they_hold(tmp_path: pathlib.Path) -> Non
     assert (tier / "block").read_bytes() == b"cached"
 
 
+def test_a_folder_goes_with_all_that_is_in_it(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a" / "mem").mkdir(parents=True)
+    (tmp_path / "a" / "mem" / "block").write_bytes(b"cached")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (tmp_path / "a" / "link").symlink_to(kept)
+    assert sandbox.remove(str(tmp_path / "a")) == Mistakes(())
+    assert sandbox.remove(str(tmp_path / "a")) == Mistakes(())  # it is gone
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]  # what a link leads to is somebody else's
+    (tmp_path / "file").touch()
+    assert set(sandbox.remove(str(tmp_path / "file")).sentences) == {f"{tmp_path}/file stays: Not a directory."}
+
+
 def test_folders_on_one_file_system_share_its_room(tmp_path: pathlib.Path) -> None:  # alluxio#9968 #13934 #15279
     share = int(free_bytes(tmp_path) * 0.7)
     one, two = (Folder(str(tmp_path / name), share, name.upper()) for name in ("mem", "ssd"))
