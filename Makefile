@@ -6,13 +6,14 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?= python3
 DIR ?= .local
 ARGUMENTS ?=
+ASSETS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AXE := 4.14.1
 AXE_SUM := 29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c
 
-.PHONY: help up down status logs clean test axe unit check format bundle bench chaos distclean tools
+.PHONY: help up down status logs clean test axe unit check format bundle dist bench chaos distclean tools
 
 help: ## show this list
 	@echo "make up starts an Alluxio cluster on this machine through Mesos; make test runs every test. All targets:"
@@ -62,6 +63,9 @@ format: $(READY) ## rewrite the code as check wants it
 
 bundle: $(READY) ## make the Alluxio bundle that the agents fetch
 	@$(BIN)/python -m framework.artefacts bundle
+
+dist: $(READY) ## make all that an installation fetches, in dist/; ASSETS=URL is where it will lie
+	@$(BIN)/python -m framework.distribution $(if $(ASSETS),--assets '$(ASSETS)') $(ARGUMENTS)
 
 bench: $(READY) ## print the figures: offers, reads, many clients, start-up, executor
 	$(BIN)/python -m framework.artefacts all

@@ -37,12 +37,23 @@ class _Parser(argparse.ArgumentParser):
         return text
 
 
+class _Version(argparse.Action):
+    """Looks the version up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import importlib.metadata
+
+        print(f"alluxio-mesos {importlib.metadata.version('alluxio-mesos')}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="alluxio-mesos",
         description="Deploys and runs an Alluxio cache cluster on Apache Mesos.",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(
         title="commands", required=True, metavar="COMMAND", parser_class=argparse.ArgumentParser
     )

@@ -7,6 +7,7 @@ configuration; the executor writes that where the processes run.
 import gzip
 import io
 import tarfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,24 +40,48 @@ def pack(jars: Path, target: Path, progress: Progress) -> Bundle:
     """Write `target` and its checksum from the *.jar of the folder `jars`; root folder alluxio-2.9.6/lib."""
     names = sorted(path.name for path in jars.glob("*.jar"))
     root = f"alluxio-{ALLUXIO_VERSION}"
-    with (
-        target.open("wb") as raw,
-        gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
-    ):
-        for folder in (root, f"{root}/lib"):
-            archive.addfile(_member(folder, tarfile.DIRTYPE, 0o755, 0))
+
+    def members() -> Iterator[Member]:
+        yield Member(root)
+        yield Member(f"{root}/lib")
         for done, name in enumerate(names):
             progress("bundle", done, len(names))
-            content = (jars / name).read_bytes()
-            archive.addfile(_member(f"{root}/lib/{name}", tarfile.REGTYPE, 0o644, len(content)), io.BytesIO(content))
+            yield Member(f"{root}/lib/{name}", jars / name)
+
+    write_archive(target, members(), COMPRESSION)
     progress("bundle", len(names), len(names))
     digest = sha256(target)
     checksum_file(target).write_text(f"{digest}  {NAME}\n", encoding="ascii")
     return Bundle(target, digest, len(names), target.stat().st_size)
 
 
-def _member(name: str, kind: bytes, mode: int, size: int) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.type, member.mode, member.size, member.mtime = kind, mode, size, EPOCH
-    return member
+@dataclass(frozen=True)
+class Member:
+    """What an archive holds under `name`: a file's bytes, a folder where there is no `source`, or a link."""
+
+    name: str
+    source: Path | None = None
+    executable: bool = False
+    link: str = ""
+
+
+def write_archive(target: Path, members: Iterable[Member], compression: int) -> None:
+    """A tar.gz of the members in their order: the same members give the same bytes."""
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile("", "wb", compression, raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for member in members:
+            info = tarfile.TarInfo(member.name)
+            info.mtime, info.mode = EPOCH, 0o644
+            if member.link:
+                info.type, info.linkname, info.mode = tarfile.SYMTYPE, member.link, 0o777
+                archive.addfile(info)
+            elif member.source is None:
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(info)
+            else:
+                content = member.source.read_bytes()
+                info.size, info.mode = len(content), 0o755 if member.executable else 0o644
+                archive.addfile(info, io.BytesIO(content))

@@ -36,7 +36,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     universe.add_argument("--version", required=True, metavar="VERSION", help="the package's version")
     universe.add_argument("--release", required=True, metavar="NUMBER", help="the package's place in the repository")
-    universe.add_argument("--assets", required=True, metavar="URL", help="the address below which the assets lie")
+    universe.add_argument(
+        "--assets", required=True, metavar="URL", help="the address below which the assets lie, which `make dist` makes"
+    )
     universe.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write to")
     universe.set_defaults(run=lambda options: _guarded("universe", options, _universe))
 
@@ -116,8 +118,7 @@ def _marathon(options: argparse.Namespace) -> Mapping[Path | None, bytes]:
         mistakes += read
     if mistakes or isinstance(read, list):
         raise Refused(*mistakes)
-    app = json.loads(rendering.app(rendering.Plain(read, address), dcos=False, instances=int(options.instances)))
-    text = json.dumps(app, indent=2, ensure_ascii=False) + "\n"
+    text = rendering.plain_app(read, address, instances=int(options.instances))
     return {None if options.out == "-" else Path(options.out): text.encode()}
 
 

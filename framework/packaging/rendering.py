@@ -8,6 +8,7 @@ Cosmos fills in with the operator's options, and for plain Marathon the value it
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -15,17 +16,20 @@ from typing import Any, Final, Protocol
 import jinja2
 
 from framework.artefacts.bundle import ALLUXIO_VERSION
+from framework.artefacts.maven import JAVA_VERSION
 from framework.option_table import BY_NAME, Option
 from framework.packaging import deployment
 from framework.packaging.deployment import DEPLOYMENT, FILES, PACKAGED, Deployment
 from framework.packaging.icons import SIZES
 
-# What lies at the address of the assets, by the name that the templates and the options' rows use.
+_VERSION: Final = importlib.metadata.version("alluxio-mesos")
+# What lies at the address of the assets, by the name that the templates and the options' rows use. Agents keep what
+# they fetched by its address, so another content has another name.
 ASSETS: Final[Mapping[str, str]] = {
-    "scheduler": "alluxio-mesos.pyz",
-    "executor": "alluxio-mesos-executor.pyz",
+    "scheduler": f"alluxio-mesos-{_VERSION}.pyz",
+    "executor": f"alluxio-mesos-executor-{_VERSION}.pyz",
     "alluxio": f"alluxio-{ALLUXIO_VERSION}.tar.gz",
-    "java": "openjdk-17-jre-linux-x64.tar.gz",
+    "java": f"alluxio-mesos-java-{JAVA_VERSION}.tar.gz",
 }
 
 _templates = jinja2.Environment(
@@ -90,10 +94,11 @@ class Mustache:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plain:
-    """For Marathon itself; ``address`` is where the assets lie."""
+    """For Marathon itself; ``address`` is where the assets lie, ``assets`` are those that are there."""
 
     deployment: Deployment
     address: str
+    assets: Mapping[str, str] = dataclasses.field(default_factory=lambda: ASSETS)
 
     def text(self, name: str) -> str:
         return json.dumps(deployment.text_of(self.deployment.value(name)), ensure_ascii=False)[1:-1]
@@ -105,10 +110,11 @@ class Plain:
         return then if self.deployment.value(name) else otherwise
 
     def asset(self, name: str) -> str:
-        return f"{self.address}/{ASSETS[name]}" if self.address else ""
+        return f"{self.address}/{self.assets[name]}" if self.address and name in self.assets else ""
 
     def wants(self, option: Option) -> bool:
-        return self.deployment.given.get(option.name, "") != "" or bool(option.asset and self.address)
+        given = self.deployment.given.get(option.name, "") != ""
+        return given or bool(self.address and option.asset in self.assets)
 
 
 def _tag(name: str) -> str:
@@ -179,14 +185,20 @@ def app(dialect: Dialect, *, dcos: bool, instances: int = 1) -> str:
     )
 
 
+def plain_app(read: Deployment, address: str, *, instances: int = 1, assets: Mapping[str, str] = ASSETS) -> str:
+    """The app for Marathon itself, as a person reads it."""
+    document = json.loads(app(Plain(read, address, assets), dcos=False, instances=instances))
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 def package(version: str) -> str:
     """package.json."""
     return _render("package.json.j2", version=version)
 
 
-def resource(address: str) -> str:
+def resource(address: str, assets: Mapping[str, str] = ASSETS) -> str:
     """resource.json; the assets lie at ``address``."""
-    return _render("resource.json.j2", address=address, assets=ASSETS, icons=list(SIZES))
+    return _render("resource.json.j2", address=address, assets=assets, icons=list(SIZES))
 
 
 def _render(template: str, **values: Any) -> str:

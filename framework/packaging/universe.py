@@ -14,12 +14,14 @@ NAME: Final = "alluxio-mesos"
 VERSION: Final = re.compile(r"[-a-zA-Z0-9.]+")
 
 
-def files(version: str, release: int, address: str) -> Mapping[str, bytes]:
+def files(
+    version: str, release: int, address: str, assets: Mapping[str, str] = rendering.ASSETS
+) -> Mapping[str, bytes]:
     """Path by path what is to be written; the assets lie at ``address``, and the icons belong there too."""
     package = rendering.package(version)
     template = rendering.app(rendering.Mustache(), dcos=True)
     config = _json(form.document())
-    resource = rendering.resource(address)
+    resource = rendering.resource(address, assets)
     folder = f"repo/packages/{NAME[0].upper()}/{NAME}/{release}"
     texts = {
         f"{folder}/package.json": package,

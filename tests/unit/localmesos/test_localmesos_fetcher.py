@@ -72,6 +72,15 @@ def test_executable_and_another_name(tmp_path: Path, sandbox: Path, cache: Path)
     assert (sandbox / "bin" / "tool").stat().st_mode & 0o777 == 0o755
 
 
+@pytest.fixture(params=[True, False], ids=["filters", "no filters"])
+def filters(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With tarfile's filters, and without them as in Python 3.11.2."""
+    if not request.param:
+        monkeypatch.delattr(tarfile, "data_filter")
+
+
+@pytest.mark.usefixtures("filters")
+@pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize(
     ("suffix", "mode"), [(".tar", "w"), (".tar.gz", "w:gz"), (".tgz", "w:gz"), (".tar.xz", "w:xz")]
@@ -92,6 +101,8 @@ def test_a_zip_is_extracted_unless_told_not_to(tmp_path: Path, sandbox: Path, ca
     assert (sandbox / "bin/start").stat().st_mode & 0o777 == 0o755
 
 
+@pytest.mark.usefixtures("filters")
+@pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
 @pytest.mark.parametrize("name", ["../escaped", "{outside}/escaped", "inside/../../escaped"])
 @pytest.mark.parametrize("kind", ["tar", "zip"])
 def test_what_would_leave_the_sandbox_is_refused(
@@ -108,6 +119,8 @@ def test_what_would_leave_the_sandbox_is_refused(
     assert not (tmp_path / "escaped").exists()
 
 
+@pytest.mark.usefixtures("filters")
+@pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
 def test_a_link_out_of_the_sandbox_is_refused(tmp_path: Path, sandbox: Path, cache: Path) -> None:
     with tarfile.open(tmp_path / "link.tar", "w") as archive:
         info = tarfile.TarInfo("link")
