@@ -149,6 +149,8 @@ class _Matching:
         rules = self._placements[opening.group]
         if rules and (refused := placement.refusal(rules, offer, self._censuses.get(opening.group), slot)):
             return Decline(offer, policy.decline_long, refused, slot)
+        if self._state.region and (refused := placement.abroad(rules, offer, self._state.region)):
+            return Decline(offer, policy.decline_long, refused, slot)
         old = self._state.records.get(slot)
         left = offer.resources
         for resources in taken:

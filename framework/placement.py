@@ -97,6 +97,16 @@ def refusal(constraints: Sequence[Constraint], offer: Offer, census: Census | No
     return ""
 
 
+def abroad(constraints: Iterable[Constraint], offer: Offer, home: str) -> str:
+    """Why an agent of another region than the Mesos master's (``home``, "" for none) is none, as with Marathon: the way
+    there is long. "" where a constraint says which regions may be used.
+    """
+    there = offer.attributes.get(REGION, home)
+    if not home or there == home or any(constraint.attribute == REGION for constraint in constraints):
+        return ""
+    return f"is in the region {there!r}, the Mesos master in {home!r}, and no rule on {REGION} is given"
+
+
 def _value(attribute: str, hostname: str, attributes: Mapping[str, str]) -> str | None:
     return hostname if attribute == HOSTNAME else attributes.get(attribute)
 

@@ -163,6 +163,7 @@ def _subscribed(state: State, event: Subscribed) -> State:
         connected=True,
         trouble="",
         subscribed_at=event.at,
+        region=event.region,
         offers={},
         shown={},
         questions={},

@@ -43,6 +43,7 @@ _PATTERNS: Final = tuple(
         (r"offers \d+ of \d+ ports|does not offer port ", Reason.PORTS),
         (r"does not hold the \d+ MiB of its \S+ volume", Reason.VOLUME),
         (r"has .*, and \S+:.* is asked for", Reason.PLACEMENT),
+        (r"is in the region ", Reason.PLACEMENT),
         (r"the agent is in maintenance", Reason.MAINTENANCE),
         (r"\S+ waits \d+ s more after failing", Reason.BACKOFF),
         (r"\S+ waits?: |\S+ has still to end there|Mesos is asked first", Reason.NOT_YET),

@@ -142,6 +142,7 @@ class _MasterInfo(msgspec.Struct, gc=False):
     hostname: str = ""
     port: int = 5050
     address: _Address | None = None
+    domain: _Domain | None = None
 
 
 class _Subscribed(msgspec.Struct, gc=False):
@@ -217,6 +218,13 @@ def mesos_event(record: bytes | bytearray | memoryview) -> MesosEvent:
         return _events.decode(record)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"an event of the Mesos master cannot be read: {error}") from error
+
+
+def region(event: MesosEvent) -> str:
+    """That of the master that accepted a subscription; "" when it has none."""
+    info = event.subscribed.master_info if event.subscribed is not None else None
+    domain = info.domain.fault_domain if info is not None and info.domain is not None else None
+    return domain.region.name if domain is not None else ""
 
 
 class _Process(msgspec.Struct):

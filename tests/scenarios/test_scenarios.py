@@ -6,7 +6,7 @@
                                              journal=shared or journal=embedded for several masters;
                                              ssd=MIB: each worker with an SSD tier on a persistent volume)
     start / restart [workers=…]              a new scheduler process, which knows what the store holds
-    subscribe / disconnect REASON            Mesos accepts, the stream ends
+    subscribe [REGION] / disconnect REASON   Mesos accepts (its master is in a region), the stream ends
     removed                                  Mesos says that the framework has been removed
     offer ID HOST cpus=4 mem=8192 disk=9000 ports=21000-21009,21020-21029 [volume=SLOT/TIER/MIB/ID …]
                                              [rack=R] [@region=R] [@zone=Z] [maintenance]
@@ -132,7 +132,7 @@ class Story:
                 stage.start()
                 return []
             case "subscribe":
-                return stage.play(Subscribed("framework-1", "127.0.0.1:5050", now))
+                return stage.play(Subscribed("framework-1", "127.0.0.1:5050", now, *words))
             case "disconnect":
                 return stage.play(Disconnected(" ".join(words), now))
             case "removed":

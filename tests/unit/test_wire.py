@@ -242,6 +242,15 @@ def test_attributes_of_every_type() -> None:
     }
 
 
+def test_the_region_of_a_master() -> None:
+    info = {"domain": {"fault_domain": {"region": {"name": "eu"}, "zone": {"name": "eu-1"}}}}
+    for said, region in ((info, "eu"), ({}, ""), ({"domain": {}}, ""), (None, "")):
+        subscribed = {"framework_id": {"value": "f"}, **({"master_info": said} if said is not None else {})}
+        event = wire.mesos_event(json.dumps({"type": "SUBSCRIBED", "subscribed": subscribed}).encode())
+        assert wire.region(event) == region
+    assert wire.region(wire.mesos_event(b'{"type":"HEARTBEAT"}')) == ""
+
+
 def test_the_fault_domain_is_two_more_attributes() -> None:
     domain = {"fault_domain": {"region": {"name": "eu"}, "zone": {"name": "eu-1"}}}
     assert offer_of(CPUS, domain=domain).attributes == {"@region": "eu", "@zone": "eu-1"}
