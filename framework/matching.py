@@ -7,7 +7,7 @@ however many offers a round has (C16).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from framework import offers as fitting
 from framework import placement, volumes
@@ -20,6 +20,8 @@ from framework.state import (
     free_indices,
     gate,
     homes,
+    is_member,
+    is_wanted,
     join_gate,
     launch_after,
     master_addresses,
@@ -34,7 +36,7 @@ def answers(state: State, openings: Sequence[Opening], now: float) -> Iterator[L
     """One answer for every offer (C13)."""
     if state.offers:
         matching = _Matching(state, openings, now)
-        for offer in state.offers.values():
+        for offer in matching.in_order():
             yield matching.answer(offer)
 
 
@@ -64,6 +66,15 @@ class _Matching:
         self._fixed_ports = sorted({port for need in needs for _, port in need.fixed_ports})
         # An agent goes to a group with a name first: what the default group takes, no other can have.
         self._groups = {kind: state.wanted.groups_of(kind)[::-1] for kind in Kind}
+        # Asked for once, not with each offer.
+        groups = {opening.group for opening in openings}
+        self._placements = {group: state.wanted.placement(group) for group in groups}
+        self._needs = {group: state.wanted.need(group) for group in groups}
+        self._censuses = {
+            group: placement.Census(group, rules, _whereabouts(state, group, self._belongs, now))
+            for group, rules in sorted(self._placements.items())
+            if any(map(placement.counts, rules))
+        }
         self._later = ""  # why nothing more is launched on further agents
         self._further = {
             opening.group: free_indices(
@@ -72,6 +83,12 @@ class _Matching:
             for opening in openings
             if opening.further
         }
+
+    def in_order(self) -> Sequence[Offer]:
+        offers: Sequence[Offer] = tuple(self._state.offers.values())
+        for census in self._censuses.values():
+            offers = census.in_order(offers)
+        return offers
 
     def answer(self, offer: Offer) -> Launch | Decline | GiveBack:
         if not (offer.holdings and (left_over := volumes.leftovers(self._state, offer))):
@@ -103,8 +120,11 @@ class _Matching:
                     continue
                 taken.append((*fit.taken, *fit.placed.there))
                 new.extend(fit.placed.new)
-                records.append(self._record(opening, offer, fit))
+                record = self._record(opening, offer, fit)
+                records.append(record)
                 self._take(opening, offer)
+                if (census := self._censuses.get(opening.group)) is not None:
+                    census.put(record)  # counts for the rest of the round
                 break  # no agent gets two of a kind
         if records:
             return Launch(offer, tuple(records), tuple(taken), tuple(new))
@@ -128,13 +148,16 @@ class _Matching:
             return Decline(offer, policy.decline_short, f"{ending} has still to end there", slot)
         if self._untold and (silent := self._silent(opening, offer)):
             return Decline(offer, policy.decline_short, f"Mesos is asked first whether {silent} still runs", slot)
-        if refused := placement.refusal(self._state.wanted.placement(opening.group), offer):
+        rules = self._placements[opening.group]
+        if rules and (refused := placement.refusal(rules, offer, self._censuses.get(opening.group), slot)):
+            return Decline(offer, policy.decline_long, refused, slot)
+        if self._state.region and (refused := placement.abroad(rules, offer, self._state.region)):
             return Decline(offer, policy.decline_long, refused, slot)
         old = self._state.records.get(slot)
         left = offer.resources
         for resources in taken:
             left = fitting.rest(left, resources) if resources else left
-        need = self._state.wanted.need(opening.group)
+        need = self._needs[opening.group]
         assert need is not None, "what is not wanted has no opening"
         placed = volumes.place(self._state, opening, offer, left, need.volumes)
         if isinstance(placed, str):
@@ -185,6 +208,7 @@ class _Matching:
             masters=() if opening.kind is Kind.MASTER else self._masters,
             volumes=fit.placed.volumes,
             group=opening.group,
+            attributes=offer.attributes,
         )
 
     def _is_formatted(self, offer: Offer, old: Record | None) -> bool:
@@ -218,6 +242,20 @@ class _Matching:
 def _comes_home(offer: Offer, old: Record | None) -> bool:
     """The agent has this master's journal, however long it was away: the master is the member that it was."""
     return old is not None and old.formatted and old.hostname == offer.hostname
+
+
+def _whereabouts(state: State, group: str, belongs: Mapping[tuple[Kind, str], str], now: float) -> Iterator[Record]:
+    """The group's tasks that a rule counts: those that run, or may, and those that wait for their own agent. What was
+    given up there, and what nobody wants back, is nowhere.
+    """
+    for record in state.records.values():
+        if record.group != group:
+            continue
+        waits = belongs.get((record.kind, record.hostname)) == record.slot and (
+            is_wanted(state, record) or is_member(state, record)
+        )
+        if waits or down_since(state, record, now) is None:
+            yield record
 
 
 def _ending(state: State) -> dict[tuple[Kind, str], str]:

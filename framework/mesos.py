@@ -60,7 +60,13 @@ LONGEST_BACKOFF: Final = 15.0  # C8
 HELD_PAUSE: Final = 0.1  # seconds between two looks at whether calls may leave again
 FIRST_SILENCE: Final = 10.0  # seconds until the first event, which tells how often a heartbeat comes
 MISSED_HEARTBEATS: Final = 5  # C9
-CAPABILITIES: Final = ("MULTI_ROLE", "PARTITION_AWARE", "TASK_KILLING_STATE", "RESERVATION_REFINEMENT")  # C4
+CAPABILITIES: Final = (  # C4
+    "MULTI_ROLE",
+    "PARTITION_AWARE",
+    "TASK_KILLING_STATE",
+    "RESERVATION_REFINEMENT",
+    "REGION_AWARE",
+)
 # In Mesos's answer to an operation with an id for an agent older than 1.8, which is therefore not done at all.
 NO_FEEDBACK: Final = "AGENT_OPERATION_FEEDBACK"
 NOTHING_NEW: Final = "Reconciliation: Latest task state"  # what a task said itself is worth more than that
@@ -496,7 +502,7 @@ def _message(event: wire.MesosEvent, master: str, now: float, owner: wire.Owner)
     updates too).
     """
     if event.subscribed is not None:
-        return Subscribed(event.subscribed.framework_id.value, master, now)
+        return Subscribed(event.subscribed.framework_id.value, master, now, wire.region(event))
     if event.offers is not None:
         return Offered(wire.model_offers(event.offers, owner), now)
     if event.rescind is not None:

@@ -29,11 +29,12 @@ from framework.words import counted
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subscribed:
-    """Mesos accepted the subscription; ``master`` is "host:port"."""
+    """Mesos accepted the subscription; ``master`` is "host:port", ``region`` that of its fault domain ("" for none)."""
 
     framework_id: str
     master: str
     at: float
+    region: str = ""
 
     def __str__(self) -> str:
         return f"subscribed to the Mesos master {self.master} as framework {self.framework_id}"

@@ -59,23 +59,37 @@ def plural(group: str) -> str:
 
 
 class Operator(enum.StrEnum):
-    """How an agent's attribute is looked at, by the names that Marathon gives (Marathon, constraints)."""
+    """How a field of an agent is looked at, by the names that Marathon gives (Marathon, constraints). The last three
+    count where the group's other tasks are, and so does CLUSTER without a value.
+    """
 
     IS = "IS"  # it has this value
     LIKE = "LIKE"  # the regular expression fits all of it
-    UNLIKE = "UNLIKE"  # the regular expression does not; an agent without the attribute will do
+    UNLIKE = "UNLIKE"  # the regular expression does not; an agent without the field will do
+    CLUSTER = "CLUSTER"  # it has this value; without one, the value that the others have
+    UNIQUE = "UNIQUE"  # no two tasks at one value
+    GROUP_BY = "GROUP_BY"  # as many tasks at each value; of values, there are at least so many
+    MAX_PER = "MAX_PER"  # at most so many tasks at one value
+
+
+# Fields of an agent beside its attributes.
+HOSTNAME: Final = "hostname"
+REGION: Final = "@region"
+ZONE: Final = "@zone"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Constraint:
-    """What an agent must be to run a task of a group: ``attribute`` is one of its attributes, or ``hostname``."""
+    """What an agent must be to run a task of a group: ``attribute`` is one of its attributes, ``hostname``, or a part
+    of its fault domain, ``@region`` or ``@zone``. ``value`` is "" where there is none.
+    """
 
     attribute: str
     operator: Operator
-    value: str
+    value: str = ""
 
     def __str__(self) -> str:
-        return f"{self.attribute}:{self.operator}:{self.value}"
+        return f"{self.attribute}:{self.operator}" + (f":{self.value}" if self.value else "")
 
 
 MEMBER_PORTS: Final = ("journal", "job_journal")  # where members of the embedded journal speak to each other
@@ -204,7 +218,8 @@ class Holding:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Offer:
     """What an agent offers now. ``resources`` are those that any task of this framework may use (no revocable ones, no
-    volumes); ``holdings`` are kept for its slots.
+    volumes); ``holdings`` are kept for its slots. ``attributes`` are the agent's by their names, as text, and its fault
+    domain as ``@region`` and ``@zone``.
     """
 
     id: str
@@ -438,6 +453,7 @@ class Record:
     ``formatted`` turns true once the slot's journal has served a master: from then on nothing formats it again.
     ``deployed`` turns true once the slot was ready for the first time: what follows is recovery. ``masters`` are the
     Alluxio masters ("host:port") that the task was told of. ``volumes`` belong to the slot on this very agent.
+    ``attributes`` are the agent's, as its offer had them: no later offer may come while the task runs.
     """
 
     kind: Kind
@@ -453,6 +469,7 @@ class Record:
     masters: tuple[str, ...] = ()
     volumes: tuple[Volume, ...] = ()
     group: str = ""  # what the slot is called before its index; by default its kind
+    attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     # Made once: each decision asks for them many times.
     slot: str = dataclasses.field(init=False, repr=False, compare=False)
     task_id: str = dataclasses.field(init=False, repr=False, compare=False)

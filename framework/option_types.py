@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from framework import placement
-from framework.model import Constraint, Operator
+from framework.model import Constraint
 
 MIB: Final = 1024 * 1024
 
@@ -488,7 +488,7 @@ def _read_constraints(text: str) -> tuple[Constraint, ...]:
         raise Invalid(str(error)) from None
 
 
-_CONSTRAINT: Final = rf"\s*([A-Za-z0-9._-]+:({'|'.join(Operator)}):[^;]{{1,{placement.LONGEST}}})?"
+_CONSTRAINT: Final = rf"\s*({placement.PATTERN}\s*)?"
 CONSTRAINTS: Final = Type(
     _read_constraints,
     "CONSTRAINTS",

@@ -9,10 +9,10 @@ random.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar, assert_never
 
-from framework import removal, volumes
+from framework import placement, removal, volumes
 from framework.matching import answers
 from framework.memory import Kept, after, following
 from framework.messages import (
@@ -168,6 +168,7 @@ def _subscribed(state: State, event: Subscribed) -> State:
         connected=True,
         trouble="",
         subscribed_at=event.at,
+        region=event.region,
         offers={},
         shown={},
         questions={},
@@ -299,14 +300,22 @@ def _remembered(state: State, event: Decided) -> State:
         failures=_without(state.failures, _no_longer_counted(state, event.effects)),
         shown={**shown, **state.shown} if shown else state.shown,
         orphans=volumes.orphans(state, kept.records, event.at),
-        revived_for=_still_asked_for(state.revived_for, launched, event.effects),
+        revived_for=_still_asked_for(state, launched, event.effects),
     )
 
 
-def _still_asked_for(wishes: Iterable[Wish], launched: Container[str], effects: Iterable[Effect]) -> frozenset[Wish]:
-    """When a launched slot fails, it is a new wish; and an agent that a slot has given up may take another one."""
+def _still_asked_for(state: State, launched: Collection[str], effects: Iterable[Effect]) -> frozenset[Wish]:
+    """When a launched slot fails, it is a new wish; an agent that a slot has given up may take another one; and so may
+    one that was refused for the sake of an even spread, now that another value has one more.
+    """
     forgotten = any(isinstance(effect, Forget) for effect in effects)
-    return frozenset(wish for wish in wishes if wish.slot not in launched and (wish.home or not forgotten))
+    wanted = state.wanted
+    spread = {group for group in map(group_of, launched) if placement.spreads(wanted.placement(group))}
+    return frozenset(
+        wish
+        for wish in state.revived_for
+        if wish.slot not in launched and (wish.home or not (forgotten or wish.group in spread))
+    )
 
 
 def _wanted_from_now_on(state: State, event: Decided) -> State:
@@ -403,11 +412,17 @@ def decide(state: State, now: float) -> tuple[Effect, ...]:
         return ()
     if state.framework_id != state.kept_framework_id:
         return (KeepFrameworkId(state.framework_id),)  # before anything else (C1); the rest follows at once
+    learned = tuple(_learned(state))
+    if learned:  # counts in this very round, and is written with its launches
+        state = dataclasses.replace(
+            state, records={**state.records, **{keep.record.slot: keep.record for keep in learned}}
+        )
     waiting = openings(state, now)
     answered = tuple(answers(state, waiting, now))
     launched = {record.slot for answer in answered if isinstance(answer, Launch) for record in answer.records}
     still_waiting = [opening for opening in waiting if opening.further or opening.slot not in launched]
     return (
+        *learned,
         *_bookkeeping(state, now),
         *state.acknowledgements,
         *_questions(state, now),
@@ -428,6 +443,22 @@ def _uninstalled(state: State, now: float) -> tuple[Effect, ...]:
     if not state.connected:
         return ()
     return (*state.acknowledgements, *_questions(state, now), *removal.effects(state, now))
+
+
+def _learned(state: State) -> Iterator[Keep]:
+    """What an offer says of the agent of a task, where the record has something else: an earlier release wrote it, or
+    the agent's attributes were changed since.
+    """
+    if not state.offers:
+        return
+    said = {offer.agent_id: offer.attributes for offer in state.offers.values()}
+    for record in state.records.values():
+        attributes = said.get(record.agent_id)
+        if attributes is not None and attributes != record.attributes:
+            told = ", ".join(f"{name} {value}" for name, value in attributes.items()) or "none"
+            yield Keep(
+                dataclasses.replace(record, attributes=attributes), f"the attributes of its agent are known: {told}"
+            )
 
 
 def _bookkeeping(state: State, now: float) -> Iterator[Effect]:

@@ -117,6 +117,7 @@ class State:
     connected: bool = False
     trouble: str = "not subscribed yet"
     subscribed_at: float = 0.0
+    region: str = ""  # of the Mesos master
     # What was reported.
     reports: Mapping[str, Report] = dataclasses.field(default_factory=dict)  # by task id
     failures: Mapping[str, Failure] = dataclasses.field(default_factory=dict)  # by slot

@@ -195,6 +195,7 @@ def _whole_task(state: State, slot: str, known: _Listed, now: float) -> dict[str
         "configuration": record.configuration,
         "launched_at": record.launched_at,
         "deployed": record.deployed,
+        "attributes": dict(record.attributes),
         "processes": dict(report.processes) if report is not None else {},
         # Below the agent's work directory, as Mesos lays it out.
         "sandbox": f"slaves/{record.agent_id}/frameworks/{state.framework_id}/executors/{record.task_id}/runs/latest",

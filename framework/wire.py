@@ -14,6 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from framework.model import (
+    REGION,
+    ZONE,
     GroupEntry,
     HistoryEntry,
     Holding,
@@ -28,7 +30,7 @@ from framework.model import (
     is_group_name,
 )
 
-RECORD_VERSION: Final = 3
+RECORD_VERSION: Final = 4
 LAYOUT_VERSION: Final = 2
 DOCUMENT_VERSION: Final = 1
 DOCUMENT_FORMAT: Final = "alluxio-mesos state"
@@ -82,11 +84,29 @@ class _Text(msgspec.Struct, gc=False):
     value: str = ""
 
 
+class _Set(msgspec.Struct, gc=False):
+    item: list[str] = []
+
+
 class _Attribute(msgspec.Struct, gc=False):
     name: str
     text: _Text | None = None
     scalar: _Scalar | None = None
     ranges: _Ranges | None = None
+    set: _Set | None = None
+
+
+class _Place(msgspec.Struct, gc=False):
+    name: str
+
+
+class _FaultDomain(msgspec.Struct, gc=False):
+    region: _Place
+    zone: _Place
+
+
+class _Domain(msgspec.Struct, gc=False):
+    fault_domain: _FaultDomain | None = None
 
 
 class _Nanoseconds(msgspec.Struct, gc=False):
@@ -103,6 +123,7 @@ class _Offer(msgspec.Struct, gc=False):
     hostname: str
     resources: list[_Resource] = []
     attributes: list[_Attribute] = []
+    domain: _Domain | None = None
     unavailability: _Unavailability | None = None
 
 
@@ -121,6 +142,7 @@ class _MasterInfo(msgspec.Struct, gc=False):
     hostname: str = ""
     port: int = 5050
     address: _Address | None = None
+    domain: _Domain | None = None
 
 
 class _Subscribed(msgspec.Struct, gc=False):
@@ -198,6 +220,13 @@ def mesos_event(record: bytes | bytearray | memoryview) -> MesosEvent:
         raise WireError(f"an event of the Mesos master cannot be read: {error}") from error
 
 
+def region(event: MesosEvent) -> str:
+    """That of the master that accepted a subscription; "" when it has none."""
+    info = event.subscribed.master_info if event.subscribed is not None else None
+    domain = info.domain.fault_domain if info is not None and info.domain is not None else None
+    return domain.region.name if domain is not None else ""
+
+
 class _Process(msgspec.Struct):
     state: str = ""
 
@@ -263,7 +292,7 @@ def _model_offer(offer: _Offer, owner: Owner) -> Offer:
         offer.agent_id.value,
         offer.hostname,
         tuple(resources),
-        {attribute.name: _attribute_text(attribute) for attribute in offer.attributes},
+        _attributes(offer),
         offer.unavailability.start.nanoseconds / 1e9 if offer.unavailability is not None else None,
         tuple(holdings),
     )
@@ -372,13 +401,24 @@ def claimed(resource: Resource, slot: str, volume: Volume, owner: Owner) -> Reso
     )
 
 
+def _attributes(offer: _Offer) -> dict[str, str]:
+    """The first attribute of a name counts, as with Marathon."""
+    found = {attribute.name: _attribute_text(attribute) for attribute in reversed(offer.attributes)}
+    if offer.domain is not None and (domain := offer.domain.fault_domain) is not None:
+        found[REGION], found[ZONE] = domain.region.name, domain.zone.name
+    return found
+
+
 def _attribute_text(attribute: _Attribute) -> str:
+    """As Mesos writes it: ``4.5``, ``[1-2,5-9]``, ``{a,b}``, in order, so that equal values have equal texts."""
     if attribute.text is not None:
         return attribute.text.value
     if attribute.scalar is not None:
-        return f"{attribute.scalar.value:g}"
-    spans = attribute.ranges.range if attribute.ranges is not None else []
-    return ",".join(f"{span.begin}-{span.end}" for span in spans)
+        return f"{attribute.scalar.value:.3f}".rstrip("0").rstrip(".")
+    if attribute.ranges is not None:
+        spans = sorted((span.begin, span.end) for span in attribute.ranges.range)
+        return f"[{','.join(f'{begin}-{end}' for begin, end in spans)}]"
+    return "{" + ",".join(sorted(attribute.set.item if attribute.set is not None else ())) + "}"
 
 
 def master_address(data: bytes) -> str:
@@ -426,8 +466,8 @@ class _VolumeDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
 
 
 class _RecordDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Version 2; with ``group``, of workers beside the default one, version 3. A record that has none of the fields
-    with defaults looks as it did in version 1.
+    """Version 2; with ``group``, of workers beside the default one, version 3; with ``attributes`` version 4. A record
+    that has none of the fields with defaults looks as it did in version 1.
     """
 
     version: int
@@ -444,6 +484,7 @@ class _RecordDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
     masters: tuple[str, ...] = ()
     volumes: tuple[_VolumeDocument, ...] = ()
     group: str = ""
+    attributes: dict[str, str] = {}
 
 
 _records = msgspec.json.Decoder(_RecordDocument)
@@ -456,7 +497,7 @@ def encode_record(record: Record) -> bytes:
 def _record_document(record: Record) -> _RecordDocument:
     group = record.group if record.group != record.kind else ""
     return _RecordDocument(
-        3 if group else 2,
+        4 if record.attributes else 3 if group else 2,
         record.kind,
         record.index,
         record.attempt,
@@ -472,6 +513,7 @@ def _record_document(record: Record) -> _RecordDocument:
             _VolumeDocument(volume.tier, volume.persistence_id, volume.size, volume.used) for volume in record.volumes
         ),
         group,
+        dict(record.attributes),
     )
 
 
@@ -513,6 +555,7 @@ def _model_record(document: _RecordDocument) -> Record:
         document.masters,
         tuple(Volume(volume.tier, volume.persistence_id, volume.size, volume.used) for volume in document.volumes),
         document.group,
+        document.attributes,
     )
 
 

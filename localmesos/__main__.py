@@ -60,6 +60,12 @@ def _common(part: argparse.ArgumentParser, port: int) -> None:
     part.add_argument("--ip", type=_loopback, default="127.0.0.1", help="a loopback address (%(default)s)")
     part.add_argument("--port", type=int, default=port, help="(%(default)s)")
     part.add_argument("--hostname", default="", help="told to others (the address)")
+    part.add_argument(
+        "--domain",
+        default="",
+        metavar="JSON",
+        help='for example \'{"fault_domain": {"region": {"name": "r"}, "zone": {"name": "z"}}}\'',
+    )
     part.add_argument("--work-dir", type=Path, required=True)
     part.add_argument("--start-in", type=float, default=0.0, metavar="SECONDS", help="do nothing until then (0)")
 
@@ -84,6 +90,7 @@ async def run_master(arguments: argparse.Namespace) -> Exit:
             port=arguments.port,
             work_dir=arguments.work_dir,
             hostname=arguments.hostname,
+            domain=arguments.domain,
             zookeeper=arguments.zookeeper,
             heartbeat_seconds=arguments.heartbeat_seconds,
             agent_ping_timeout_seconds=arguments.agent_ping_timeout_seconds,
@@ -116,6 +123,7 @@ async def run_agent(arguments: argparse.Namespace) -> Exit:
             resources=arguments.resources,
             attributes=arguments.attributes,
             hostname=arguments.hostname,
+            domain=arguments.domain,
             executor_shutdown_grace_seconds=arguments.executor_shutdown_grace,
             executor_registration_timeout_seconds=arguments.executor_registration_timeout,
             executor_reregistration_timeout_seconds=arguments.executor_reregistration_timeout,

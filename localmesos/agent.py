@@ -19,6 +19,7 @@ from aiohttp import web
 from localmesos import executor_api, launching, states
 from localmesos.agent_operator_api import AgentOperatorApi
 from localmesos.containerizer import Containerizer
+from localmesos.domains import parse_domain
 from localmesos.executors import ExecutorTable
 from localmesos.faults import Ending, Faults, Reboot
 from localmesos.faults_api import FaultsApi
@@ -49,6 +50,7 @@ class AgentSettings:
     resources: str
     attributes: str = ""
     hostname: str = ""
+    domain: str = ""
     executor_shutdown_grace_seconds: float = 5.0
     executor_registration_timeout_seconds: float = 60.0
     executor_reregistration_timeout_seconds: float = 2.0
@@ -88,6 +90,7 @@ class Agent:
         self.total = Resources.from_text(settings.resources)
         self._own_resources = self.total
         self._attributes = parse_attributes(settings.attributes)
+        self._domain = parse_domain(settings.domain)
         self._checkpoint = settings.work_dir.absolute() / "meta" / "agent.json"
         self._server = Server(settings.ip, settings.port)
         self._updates = UpdateManager(settings.update_retry_seconds)
@@ -123,6 +126,7 @@ class Agent:
             "port": self.port,
             "resources": self._own_resources.to_json(),
             "attributes": self._attributes,
+            "domain": self._domain,
         }
 
     async def start(self) -> None:

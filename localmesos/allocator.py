@@ -134,14 +134,22 @@ class Allocator:
 
     # offers
 
-    def allocate(self, now: float, new_offer_id: Callable[[], str], withheld: Collection[str] = ()) -> list[Offer]:
+    def allocate(
+        self,
+        now: float,
+        new_offer_id: Callable[[], str],
+        withheld: Collection[str] = (),
+        hidden: Callable[[str, str], bool] = lambda framework_id, agent_id: False,
+    ) -> list[Offer]:
         """Offers whatever is free: all that a role may have of one agent goes to the framework with the least share.
-        `withheld`: names of resources that are not offered."""
+        `withheld`: names of resources that are not offered. `hidden`: a framework is not offered that agent."""
         made = []
         for agent_id, books in self._agents.items():
             if not books.active:
                 continue
             for framework_id, role in self._by_share():
+                if hidden(framework_id, agent_id):
+                    continue
                 resources = self.free(agent_id).for_role(role).in_offer_order().without_named(withheld)
                 if self._worthwhile(framework_id, role, resources) and not self._refused(
                     (framework_id, role, agent_id), resources, now

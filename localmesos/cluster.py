@@ -15,6 +15,7 @@ from typing import Any
 
 from localmesos import states
 from localmesos.allocator import Allocator, Offer
+from localmesos.domains import region_of
 from localmesos.faults import Faults
 from localmesos.registry import Registry
 from localmesos.resources import Resources
@@ -126,7 +127,7 @@ class Framework:
 class Agent:
     agent_id: str
     info: Json
-    """hostname, ip, port, resources, attributes."""
+    """hostname, ip, port, resources, attributes, domain."""
     link: EventStream | None
     registered_at: float
     last_pong: float
@@ -216,12 +217,18 @@ class Cluster:
     def allocate(self) -> None:
         """Makes the offers that can be made now and sends them, one OFFERS event per framework."""
         made: dict[str, list[Offer]] = {}
-        for offer in self.allocator.allocate(self.now(), self.new_offer_id, self.faults.withheld):
+        for offer in self.allocator.allocate(self.now(), self.new_offer_id, self.faults.withheld, self._is_abroad):
             made.setdefault(offer.framework_id, []).append(offer)
         for framework_id, offers in made.items():
             framework = self.frameworks[framework_id]
             framework.send("OFFERS", {"offers": [self._offer_json(framework, offer) for offer in offers]})
             log.info("Offered %s to %s.", ", ".join(offer.offer_id for offer in offers), framework.title)
+
+    def _is_abroad(self, framework_id: str, agent_id: str) -> bool:
+        """The agent is in another region than the master, and the framework does not know of regions."""
+        here, there = region_of(self.master_info), region_of(self.agents[agent_id].info)
+        aware = states.has_capability(self.frameworks[framework_id].info, "REGION_AWARE")
+        return bool(here and there) and here != there and not aware
 
     def withdraw(self, offers: list[Offer], *, rescind: bool) -> None:
         for offer in offers:
@@ -257,6 +264,8 @@ class Cluster:
         }
         if info.get("attributes"):
             result["attributes"] = info["attributes"]
+        if info.get("domain"):
+            result["domain"] = info["domain"]
         executors = [{"value": executor} for owner, executor in agent.executors if owner == offer.framework_id]
         if executors:
             result["executor_ids"] = executors

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from localmesos import VERSION, agent_api, agents, scheduler_api
 from localmesos.cluster import Cluster, log
+from localmesos.domains import parse_domain
 from localmesos.faults import Ending, Fault, Maintenance, NoPorts, Rescind, WrongFault
 from localmesos.faults_api import FaultsApi
 from localmesos.operator_api import MasterOperatorApi
@@ -39,6 +40,7 @@ class MasterSettings:
     port: int
     work_dir: Path
     hostname: str = ""
+    domain: str = ""
     zookeeper: str | None = None
     heartbeat_seconds: float = 15.0
     agent_ping_timeout_seconds: float = 15.0
@@ -63,7 +65,7 @@ def read_credentials(path: Path) -> dict[str, str]:
         ) from None
 
 
-def master_info(master_id: str, ip: str, port: int, hostname: str) -> Json:
+def master_info(master_id: str, ip: str, port: int, hostname: str, domain: Json | None = None) -> Json:
     """MasterInfo; `ip` is a number in network byte order read as little-endian, as Mesos gives it."""
     return {
         "id": master_id,
@@ -74,6 +76,7 @@ def master_info(master_id: str, ip: str, port: int, hostname: str) -> Json:
         "version": VERSION,
         "address": {"hostname": hostname, "ip": ip, "port": port},
         "capabilities": [{"type": "AGENT_UPDATE"}, {"type": "AGENT_DRAINING"}, {"type": "QUOTA_V2"}],
+        **({"domain": domain} if domain else {}),
     }
 
 
@@ -90,6 +93,7 @@ class Master:
         self.started_at = time.time()
         self.elected_at: float | None = None
         self._credentials = read_credentials(settings.credentials) if settings.credentials else None
+        self._domain = parse_domain(settings.domain)
         self._registry = Registry(settings.registry or settings.work_dir / "registry.json")
         self._server = Server(settings.ip, settings.port)
         self._timers: list[asyncio.Task[None]] = []
@@ -105,7 +109,11 @@ class Master:
         """Raises OSError when the port is taken."""
         self._server.listen()
         self._info = master_info(
-            str(uuid.uuid4()), self.settings.ip, self.port, self.settings.hostname or self.settings.ip
+            str(uuid.uuid4()),
+            self.settings.ip,
+            self.port,
+            self.settings.hostname or self.settings.ip,
+            self._domain,
         )
         self.cluster = Cluster(self._info, self._registry)
         self._scheduler = scheduler_api.SchedulerApi(self.cluster, self._credentials, self.settings.heartbeat_seconds)

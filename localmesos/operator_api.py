@@ -115,7 +115,11 @@ class MasterOperatorApi:
         total = self._cluster.allocator.total(agent.agent_id)
         result: Json = {
             "agent_info": {
-                **{name: info[name] for name in ("hostname", "port", "resources", "attributes") if info.get(name)},
+                **{
+                    name: info[name]
+                    for name in ("hostname", "port", "resources", "attributes", "domain")
+                    if info.get(name)
+                },
                 "id": {"value": agent.agent_id},
                 "checkpoint": True,
             },

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from framework.memory import Kept
 from framework.messages import (
@@ -33,7 +33,20 @@ from framework.messages import (
     Subscribed,
     Updated,
 )
-from framework.model import LIFE, MEMBER_PORTS, DrainStep, Journal, Kind, Life, Offer, Record, TaskState, parse_task_id
+from framework.model import (
+    LIFE,
+    MEMBER_PORTS,
+    Constraint,
+    DrainStep,
+    Journal,
+    Kind,
+    Life,
+    Offer,
+    Operator,
+    Record,
+    TaskState,
+    parse_task_id,
+)
 from framework.planner import Policy, State
 from framework.state import DECOMMISSION, DEPLOY, RECOVERY, UPDATE, is_current, master_addresses
 from simulated_mesos import SimulatedMesos, Task, amounts
@@ -84,6 +97,23 @@ class Broken(AssertionError):
 def require(holds: bool, promise: Promise, detail: Callable[[], str] | str) -> None:
     if not holds:
         raise Broken(promise, detail if isinstance(detail, str) else detail())
+
+
+def lets(rule: Constraint, rack: str, others: Sequence[str]) -> bool:
+    """Whether a task may be in this rack beside others of its group."""
+    there = collections.Counter(others)
+    match rule.operator:
+        case Operator.IS:
+            return rack == rule.value
+        case Operator.UNIQUE:
+            return rack not in there
+        case Operator.MAX_PER:
+            return there[rack] < int(rule.value)
+        case Operator.CLUSTER:
+            return not there or rack == max(sorted(there), key=there.__getitem__)
+        case Operator.GROUP_BY:
+            return rack not in there or (len(there) >= int(rule.value) and there[rack] == min(there.values()))
+    raise ValueError(f"the simulation has no {rule}")
 
 
 class Judge:
@@ -258,15 +288,41 @@ class Judge:
             plan = RECOVERY if last is not None and last.deployed else DEPLOY
             require(plan not in state.wanted.paused, Promise.RESTS, lambda record=record: f"{record.slot} is launched")
             self._copies(record)
-            here = {**effect.offer.attributes, "hostname": effect.offer.hostname}
-            asked = state.wanted.placement(record.group)
-            fits = all(here.get(one.attribute) == one.value for one in asked)
-            require(fits, Promise.PLACED, lambda record=record: f"{record.slot} is launched on {effect.offer.hostname}")
+            there, rules = self._racks_of_others(record), state.wanted.placement(record.group)
+            fits = all(
+                lets(rule, effect.offer.attributes["rack"], there)
+                for rule in rules
+                # Of the others, those that wait for their agents count too: what looks at all of them is not judged.
+                if rule.operator in (Operator.IS, Operator.UNIQUE, Operator.MAX_PER)
+            )
+            require(
+                fits,
+                Promise.PLACED,
+                lambda record=record, there=there: (
+                    f"{record.slot} is launched on {effect.offer.hostname}, beside {there}"
+                ),
+            )
             require(record.group == record.slot.rpartition("-")[0], Promise.RECORDED_FIRST, f"{record}")
             self._place(record, state)
             self._pace(record)
             self._launched_at[record.task_id] = self._mesos.now
             self._ended_at.pop(record.slot, None)
+
+    def _racks_of_others(self, record: Record) -> list[str]:
+        """Of the group's tasks of which nobody can think that they do not run: this subscription was told that they do,
+        or they were launched at this moment.
+        """
+        return [
+            other.attributes["rack"]
+            for other in self._kept().records.values()
+            if other.group == record.group and other.slot != record.slot and self._runs_for_sure(other.task_id)
+        ]
+
+    def _runs_for_sure(self, task_id: str) -> bool:
+        heard = self._heard.get(task_id)
+        if heard is None:
+            return self._launched_at.get(task_id) == self._mesos.now
+        return self._heard_in.get(task_id) == self._subscription and LIFE[heard] is Life.ACTIVE
 
     def _place(self, record: Record, state: State) -> None:
         if record.kind is Kind.MASTER:

@@ -8,20 +8,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from framework import grouping, scaling
+from framework import grouping, placement, scaling
 from framework.configuring import group_entries
 from framework.loop import Loop
 from framework.memory import following, resumed
 from framework.messages import Effect, Event, Wished
 from framework.model import (
     MEMBER_PORTS,
-    Constraint,
     Group,
     GroupEntry,
     Journal,
     Kind,
     Need,
-    Operator,
     VolumeNeed,
     Wanted,
     group_named,
@@ -57,7 +55,7 @@ def wanted(
 
 def with_groups(want: Wanted, entries: Iterable[GroupEntry]) -> Wanted:
     """With these groups of workers, none of which has a worker yet. Their options here are ``size`` (small, large or as
-    the default group's) and ``rack`` (the attribute that an agent must have).
+    the default group's) and ``rack`` (the attribute that an agent must have, or constraints).
     """
     need, configuration = want.needs[Kind.WORKER], want.configuration_of(Kind.WORKER)
     sizes = {
@@ -68,8 +66,8 @@ def with_groups(want: Wanted, entries: Iterable[GroupEntry]) -> Wanted:
     groups = {}
     for entry in entries:
         size, rack = entry.options.get("size", ""), entry.options.get("rack", "")
-        placement = (Constraint("rack", Operator.IS, rack),) if rack else ()
-        groups[group_named(entry.name)] = Group(0, sizes[size], f"{configuration}+{size}", placement)
+        rules = placement.read(rack if ":" in rack or not rack else f"rack:IS:{rack}")
+        groups[group_named(entry.name)] = Group(0, sizes[size], f"{configuration}+{size}", rules)
     return dataclasses.replace(want, groups=groups)
 
 

@@ -170,6 +170,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "configuration": _text("the id of the configuration that it was launched with"),
             "launched_at": _number("seconds since 1970"),
             "deployed": {"type": "boolean", "description": "it was ready once: what follows is recovery"},
+            "attributes": _TEXTS,
             "processes": _TEXTS,
             "sandbox": _text("below the agent's work directory"),
         },

@@ -203,7 +203,7 @@ def task(found: Document) -> RenderableType:
     ):
         if name in found:
             rows.append((label, str(found[name])))
-    for name, label in (("ports", "Ports"), ("processes", "Processes")):
+    for name, label in (("attributes", "Agent"), ("ports", "Ports"), ("processes", "Processes")):
         if found.get(name):
             rows.append((label, ", ".join(f"{key} {value}" for key, value in found[name].items())))
     if found.get("volumes"):

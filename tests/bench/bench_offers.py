@@ -11,6 +11,7 @@ of what Python holds per agent, with the offers as the scheduler keeps them.
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import json
 import socket
@@ -29,7 +30,7 @@ import pymesos  # noqa: E402
 from http_parser.http import HttpParser  # noqa: E402
 from pymesos.process import Connection  # noqa: E402
 
-from framework import wire  # noqa: E402
+from framework import placement, wire  # noqa: E402
 from framework.messages import Decided, Decline, Launch, Offered, Subscribed, Updated  # noqa: E402
 from framework.model import Kind, Record, Report, TaskState  # noqa: E402
 from framework.planner import State, decide, evolve  # noqa: E402
@@ -39,7 +40,14 @@ from stage import wanted  # noqa: E402
 CHUNK = 64 * 1024
 OWNER = wire.Owner("alluxio", "f")
 HEAD = b"HTTP/1.1 200 OK\r\nMesos-Stream-Id: s\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-CASES = {"3 workers wanted": 3, "nothing wanted": 0, "a worker on each agent": None}
+CASES = {
+    "3 workers wanted": (3, ""),
+    "nothing wanted": (0, ""),
+    "a worker on each agent": (None, ""),
+    "… that are of a name": (None, "agent:LIKE:a[0-9]+"),
+    "… at most 250 in a rack": (None, "rack:MAX_PER:250"),
+    "… spread over the racks": (None, "rack:GROUP_BY:40"),
+}
 
 
 def offers_event(agents: int) -> bytes:
@@ -78,9 +86,9 @@ def offer(number: int) -> dict[str, Any]:
     }
 
 
-def ready_state(workers: int | None) -> State:
+def ready_state(workers: int | None, rules: str = "") -> State:
     """Subscribed, with a master that is ready, so that workers may be launched."""
-    want = wanted(workers=workers)
+    want = dataclasses.replace(wanted(workers=workers), placements={Kind.WORKER: placement.read(rules)})
     ports = {name: 31000 + number for number, name in enumerate(want.needs[Kind.MASTER].ports)}
     master = Record(Kind.MASTER, 0, 1, "S", "10.255.0.1", ports, "configuration-1", 900.0, formatted=True)
     state = State(wanted=want, records={"master-0": master}, kept_framework_id="f")
@@ -176,8 +184,8 @@ def measured(record: bytes, rounds: int) -> dict[str, list[Seconds]]:
     feed = Feed(record)
     seconds: dict[str, list[Seconds]] = {"json.loads": [], **{name: [] for name in CASES}}
     for _ in range(rounds):
-        for name, workers in CASES.items():
-            state = ready_state(workers)
+        for name, (workers, rules) in CASES.items():
+            state = ready_state(workers, rules)
             gc.collect()
             seconds["json.loads"].append(timed(lambda: json.loads(record)))
             gc.collect()

@@ -472,6 +472,7 @@ def test_a_taken_port_is_said_in_one_sentence(tmp_path: Path) -> None:
         (("--resources", "cpus:many"), 2, "resource 'cpus:many': expected a number >= 0"),
         (("--resources", "cpus:1", "--ip", "10.0.0.1"), 2, "'10.0.0.1' is no loopback address"),
         (("--resources", "cpus:1", "--attributes", "rack"), 2, "attribute 'rack': expected name:value"),
+        (("--resources", "cpus:1", "--domain", "eu"), 2, "domain 'eu': expected JSON with a region and a zone"),
         (("--resources", "cpus:1", "--master", "zk://127.0.0.1"), 2, "ZooKeeper address 'zk://127.0.0.1': expected"),
     ],
 )

@@ -6,9 +6,10 @@
                                              journal=shared or journal=embedded for several masters;
                                              ssd=MIB: each worker with an SSD tier on a persistent volume)
     start / restart [workers=…]              a new scheduler process, which knows what the store holds
-    subscribe / disconnect REASON            Mesos accepts, the stream ends
+    subscribe [REGION] / disconnect REASON   Mesos accepts (its master is in a region), the stream ends
     removed                                  Mesos says that the framework has been removed
-    offer ID HOST cpus=4 mem=8192 disk=9000 ports=21000-21009,21020-21029 [volume=SLOT/TIER/MIB/ID …] [maintenance]
+    offer ID HOST cpus=4 mem=8192 disk=9000 ports=21000-21009,21020-21029 [volume=SLOT/TIER/MIB/ID …]
+                                             [rack=R] [@region=R] [@zone=Z] [maintenance]
     rescind ID                               consecutive offers are one event
     update TASK STATE on HOST [ready] [unasked] [PROCESS=WORD …] [: message]
                                              unasked: the master says it, nothing to acknowledge
@@ -19,6 +20,8 @@
     drained TASK [TASK …]                    Alluxio does without them from now on, and nothing is lost with them
     drained                                  no worker leaves any more
     ask workers=N [remove=SLOT,SLOT]         somebody asks for another number of workers
+    group NAME workers=N [size=small|large] [rack=R|CONSTRAINTS]
+                                             … of a group's workers (workers=none: the group goes)
     operation ID STATE on HOST               what became of a reservation or a volume
     wait SECONDS
 """
@@ -68,6 +71,7 @@ from stage import Stage, group_asked_for, group_gone, wanted
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))
 ROLE = "alluxio"
+_ATTRIBUTES = frozenset({"rack", "@region", "@zone"})
 
 
 @dataclasses.dataclass
@@ -131,7 +135,7 @@ class Story:
                 stage.start(uninstalls=True)
                 return stage.play()
             case "subscribe":
-                return stage.play(Subscribed("framework-1", "127.0.0.1:5050", now))
+                return stage.play(Subscribed("framework-1", "127.0.0.1:5050", now, *words))
             case "disconnect":
                 return stage.play(Disconnected(" ".join(words), now))
             case "removed":
@@ -236,8 +240,8 @@ def _offer(words: list[str]) -> Offer:
     offer_id, host, *rest = words
     maintenance = "maintenance" in rest
     pairs = [word.split("=") for word in rest if "=" in word]
-    attributes = {name: value for name, value in pairs if name == "rack"}
-    resources = tuple(_resource(name, value) for name, value in pairs if name not in ("volume", "rack"))
+    attributes = {name: value for name, value in pairs if name in _ATTRIBUTES}
+    resources = tuple(_resource(name, value) for name, value in pairs if name not in {"volume", *_ATTRIBUTES})
     holdings = tuple(_holding(value) for name, value in pairs if name == "volume")
     return Offer(offer_id, _agent_id(host), host, resources, attributes, 5000.0 if maintenance else None, holdings)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from framework.model import ExitCode, Journal, Kind, Record, TaskState
 from framework.state import PLANS
-from judge import Broken, Promise, require
+from judge import Broken, Promise, lets, require
 from simulated_alluxio import address
 from simulated_mesos import Agent, Standing, Task
 from simulated_zookeeper import Break
@@ -535,8 +535,13 @@ def _lacking_workers(world: World, alive: Sequence[Task]) -> str:
     taken = {task.agent.hostname for task in alive if task.kind is Kind.WORKER}
     for group in want.groups_of(Kind.WORKER):
         there, count = sum(task.record.group == group for task in alive), want.count(group)
-        racks = [one.value for one in want.placement(group)]
-        free = [one.hostname for one in usable if one.hostname not in taken and (not racks or one.rack in racks)]
+        racks = [task.agent.rack for task in alive if task.record.group == group]
+        rules = want.placement(group)
+        free = [
+            one.hostname
+            for one in usable
+            if one.hostname not in taken and all(lets(rule, one.rack, racks) for rule in rules)
+        ]
         if free and (count is None or there < count):
             return f"{there} of {count} run in {group}, and {free} are free"
         if count is not None and there > count:

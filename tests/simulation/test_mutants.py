@@ -359,8 +359,22 @@ MUTANTS = [
     Mutant(
         "a worker goes to an agent that its placement leaves out",
         "matching",
-        "        if refused := placement.refusal(",
-        "        if refused := False and placement.refusal(",
+        "        if rules and (refused := ",
+        "        if False and (refused := ",
+        (Promise.PLACED,),
+    ),
+    Mutant(
+        "what is launched in a round counts from the next one on",
+        "matching",
+        "                    census.put(record)",
+        "                    pass",
+        (Promise.PLACED,),
+    ),
+    Mutant(
+        "those that run are not counted",
+        "matching",
+        "        if waits or down_since(state, record, now) is None:",
+        "        if False:",
         (Promise.PLACED,),
     ),
     Mutant(

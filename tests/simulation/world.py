@@ -51,6 +51,7 @@ from simulation.chance import Chance
 from stage import group_asked_for, group_gone, wanted, with_groups
 
 PATH = "/service"
+RACKS = ("", "rack-0", "rack-1", "rack:UNIQUE", "rack:MAX_PER:2", "rack:GROUP_BY:2", "rack:CLUSTER")  # half have each
 SESSION_SECONDS = 10.0
 MISSED_HEARTBEATS = 60.0  # a stream that says nothing for that long is given up
 
@@ -186,7 +187,7 @@ class World:
         if grouping.entry_of(state, name) is not None and chance.happens(0.3):
             self.tell(group_gone(state, name, self.now))
             return
-        options = {"size": chance.pick(("small", "large")), "rack": chance.pick(("", "rack-0", "rack-1"))}
+        options = {"size": chance.pick(("small", "large")), "rack": chance.pick(RACKS)}
         new = options if chance.happens(0.5) else None
         self.tell(group_asked_for(state, name, chance.pick((None, 0, 1, 1, 2)), new, self.now))
 

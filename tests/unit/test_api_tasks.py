@@ -18,7 +18,18 @@ from web_server import WebServer, web_server
 
 DIRECTORY = "/var/lib/mesos/slaves/S1/frameworks/framework-1/executors/worker-0.3/runs/r"
 OLD = "/var/lib/mesos/slaves/S1/frameworks/framework-1/executors/worker-0.2/runs/r"
-WORKER = Record(Kind.WORKER, 0, 3, "S1", "h1", {"rpc": 21000, "web": 21001}, "c1", 1000.0, deployed=True)
+WORKER = Record(
+    Kind.WORKER,
+    0,
+    3,
+    "S1",
+    "h1",
+    {"rpc": 21000, "web": 21001},
+    "c1",
+    1000.0,
+    deployed=True,
+    attributes={"rack": "r1", "@zone": "eu-1"},
+)
 MASTER = Record(Kind.MASTER, 0, 1, "S2", "h2", {"rpc": 21000, "web": 21001}, "c1", 900.0)
 
 
@@ -115,6 +126,7 @@ def test_a_task_is_told_with_all_that_is_known(stage: Stage) -> None:
         "ready": True,
         "message": "fine",
         "since": 1005.0,
+        "attributes": {"rack": "r1", "@zone": "eu-1"},
         "processes": {"worker": "ready"},
         "sandbox": "slaves/S1/frameworks/framework-1/executors/worker-0.3/runs/latest",
     }

@@ -187,6 +187,7 @@ def test_how_the_framework_presents_itself(edge: Edge) -> None:  # C2 C3 C4 P12 
                         {"type": "PARTITION_AWARE"},
                         {"type": "TASK_KILLING_STATE"},
                         {"type": "RESERVATION_REFINEMENT"},
+                        {"type": "REGION_AWARE"},
                     ],
                 }
             },

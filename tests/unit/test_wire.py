@@ -224,7 +224,37 @@ def test_attributes_of_every_type() -> None:
         {"name": "level", "type": "SCALAR", "scalar": {"value": 2.5}},
         {"name": "slots", "type": "RANGES", "ranges": {"range": [{"begin": 1, "end": 2}, {"begin": 4, "end": 4}]}},
     ]
-    assert offer_of(CPUS, attributes=attributes).attributes == {"rack": "r1", "level": "2.5", "slots": "1-2,4-4"}
+    attributes += [
+        {"name": "size", "type": "SCALAR", "scalar": {"value": 1234567.0}},
+        {"name": "disks", "type": "SET", "set": {"item": ["b", "a"]}},
+        {"name": "none", "type": "SET", "set": {}},
+        {"name": "unordered", "type": "RANGES", "ranges": {"range": [{"begin": 9, "end": 9}, {"begin": 1, "end": 2}]}},
+        {"name": "rack", "type": "TEXT", "text": {"value": "the first counts"}},
+    ]
+    assert offer_of(CPUS, attributes=attributes).attributes == {
+        "rack": "r1",
+        "level": "2.5",
+        "slots": "[1-2,4-4]",
+        "size": "1234567",
+        "disks": "{a,b}",
+        "none": "{}",
+        "unordered": "[1-2,9-9]",
+    }
+
+
+def test_the_region_of_a_master() -> None:
+    info = {"domain": {"fault_domain": {"region": {"name": "eu"}, "zone": {"name": "eu-1"}}}}
+    for said, region in ((info, "eu"), ({}, ""), ({"domain": {}}, ""), (None, "")):
+        subscribed = {"framework_id": {"value": "f"}, **({"master_info": said} if said is not None else {})}
+        event = wire.mesos_event(json.dumps({"type": "SUBSCRIBED", "subscribed": subscribed}).encode())
+        assert wire.region(event) == region
+    assert wire.region(wire.mesos_event(b'{"type":"HEARTBEAT"}')) == ""
+
+
+def test_the_fault_domain_is_two_more_attributes() -> None:
+    domain = {"fault_domain": {"region": {"name": "eu"}, "zone": {"name": "eu-1"}}}
+    assert offer_of(CPUS, domain=domain).attributes == {"@region": "eu", "@zone": "eu-1"}
+    assert offer_of(CPUS, domain={}).attributes == {}
 
 
 def test_resources_survive_the_way_there_and_back() -> None:
@@ -301,6 +331,11 @@ def test_a_record_as_it_lies_in_the_store() -> None:
     assert json.loads(wire.encode_record(marked)) == VERSION_1 | {"version": 2} | MARKS
     used = dataclasses.replace(marked, volumes=(dataclasses.replace(volume, used=True),))
     assert json.loads(wire.encode_record(used))["volumes"] == [MARKS["volumes"][0] | {"used": True}]
+    placed = dataclasses.replace(RECORD, attributes={"rack": "r1", "@zone": "eu-1"})
+    assert json.loads(wire.encode_record(placed)) == VERSION_1 | {
+        "version": 4,
+        "attributes": {"rack": "r1", "@zone": "eu-1"},
+    }
 
 
 def test_a_record_of_the_first_version_is_read_and_counts_as_deployed() -> None:
@@ -321,6 +356,7 @@ records = st.builds(
     st.booleans(),
     st.lists(st.text()).map(tuple),
     st.lists(st.builds(Volume, st.text(), st.text(), st.integers(1, 2**31), st.booleans())).map(tuple),
+    attributes=st.dictionaries(st.text(), st.text()),
 )
 
 
@@ -330,8 +366,8 @@ def test_records_survive_the_way_there_and_back(record: Record) -> None:
 
 
 def test_a_version_of_the_future_is_refused_by_name() -> None:
-    document = json.loads(wire.encode_record(RECORD)) | {"version": 4}
-    with pytest.raises(wire.WireError, match="has version 4; this scheduler reads versions 1 to 3"):
+    document = json.loads(wire.encode_record(RECORD)) | {"version": 5}
+    with pytest.raises(wire.WireError, match="has version 5; this scheduler reads versions 1 to 4"):
         wire.decode_record(json.dumps(document).encode())
 
 
