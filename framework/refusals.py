@@ -34,7 +34,7 @@ class Reason(enum.StrEnum):
 _PATTERNS: Final = tuple(
     (re.compile(pattern), reason)
     for pattern, reason in (
-        (r"there is nothing to launch", Reason.NOTHING_TO_LAUNCH),
+        (r"there is nothing to launch|the service is being uninstalled", Reason.NOTHING_TO_LAUNCH),
         (r"it already has ", Reason.HAS_ONE),
         (r"what is left to launch waits for other agents", Reason.OTHER_AGENTS),
         (r"offers \S+ of \S+ CPUs", Reason.CPUS),
