@@ -266,6 +266,8 @@ def test_the_package_brings_up_a_cluster_that_outlives_its_scheduler_and_leaves_
         assert mesos.executors() == executors
         proof.prove(second.ask("/v1/endpoints")["alluxio"], "SIMPLE")
 
+        assert app["labels"]["DCOS_COMMONS_UNINSTALL"] == "true"
+        assert requests.get(f"{second.address}/v1/state/frameworkId", timeout=10).json() == [identity]
         second.end()
         last = Task(app, tmp_path / "last", next(ports), SDK_UNINSTALL="true")
         ends.callback(last.kill)
