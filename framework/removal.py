@@ -28,7 +28,7 @@ def effects(state: State, now: float) -> Iterator[Effect]:
     for offer in state.offers.values():
         yield _answer(state, offer, now, ended=ended)
     for record in state.records.values():
-        if ended and record.volumes and _is_given_back(state, record):
+        if ended and record.volumes and _is_given_back(state, record, now):
             yield Keep(dataclasses.replace(record, volumes=()), "its volumes are given back")
     if not ended:
         return
@@ -92,17 +92,21 @@ def _answer(state: State, offer: Offer, now: float, *, ended: bool) -> Decline |
 
 
 LOOK_AROUND: Final = 20.0  # seconds in which each agent that is there has been offered to a new subscription
-SETTLED: Final = 2.0  # seconds after a task's end, from which on an offer of its agent surely shows what it held
+# Seconds from which on an offer of an agent shows all that the agent holds: what was declined before is offered again.
+SETTLED: Final = 7.0
 
 
-def _is_given_back(state: State, record: Record) -> bool:
-    """An offer of its agent, made after the end of the task, does not show them."""
+def _is_given_back(state: State, record: Record, now: float) -> bool:
+    """An offer of its agent, made long enough after the end of the task and after the last try to give them back, does
+    not show them.
+    """
     report = current_report(state, record)
-    if report is None or state.offered_at - report.at < SETTLED:
+    names = [volume.persistence_id for volume in record.volumes]
+    if report is None or state.offered_at - report.at < SETTLED or volumes.are_settling(state, names, now):
         return False
     offers = [offer for offer in state.offers.values() if offer.agent_id == record.agent_id]
     held = {holding.persistence_id for offer in offers for holding in offer.holdings}
-    return bool(offers) and held.isdisjoint(volume.persistence_id for volume in record.volumes)
+    return bool(offers) and held.isdisjoint(names)
 
 
 def _holds(state: State, now: float) -> bool:

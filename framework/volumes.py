@@ -63,7 +63,12 @@ def given_back(state: State, effects: Iterable[GiveBack], now: float) -> Mapping
 
 def is_settling(state: State, now: float) -> bool:
     """An offer may still show that something was not given back."""
-    return any(_may_return(state, asked, now) for asked in state.given_back.values())
+    return are_settling(state, state.given_back, now)
+
+
+def are_settling(state: State, names: Iterable[str], now: float) -> bool:
+    """Of those of these names (``name_of``)."""
+    return any((asked := state.given_back.get(name)) is not None and _may_return(state, asked, now) for name in names)
 
 
 def _may_return(state: State, asked: Asked, now: float) -> bool:

@@ -98,7 +98,7 @@ def test_it_is_on_record_before_anything_else_is_done() -> None:
 def test_what_was_never_installed_is_done_at_once() -> None:
     stage = Stage(wanted())
     stage.start(uninstalls=True)
-    assert [type(effect) for effect in stage.play()] == [KeepUninstalling, Erase]
+    assert [type(effect) for effect in stage.play()] == [Erase]
     assert plans.uninstallation(stage.state, stage.now).status is plans.Status.READY
 
 
@@ -159,7 +159,7 @@ def test_the_teardown_is_repeated_until_mesos_says_that_it_is_done() -> None:
 def test_a_framework_that_was_torn_down_before_is_no_trouble() -> None:
     stage = deployed()
     stage.start(uninstalls=True)
-    assert [type(effect) for effect in stage.play(REMOVED)] == [KeepUninstalling, Erase]
+    assert [type(effect) for effect in stage.play(REMOVED)] == [Erase]
     stage = deployed()
     assert stage.play(REMOVED) == [Stop(ExitCode.REMOVED, stage.state.stop.reason if stage.state.stop else "")]
 
