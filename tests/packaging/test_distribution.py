@@ -28,7 +28,7 @@ from framework.distribution import NOWHERE, PACKAGE_VERSION, SUMS, VERSION, Orde
 from framework.distribution import __main__ as command
 from framework.packaging import deployment, rendering, universe
 from framework.packaging.rendering import ASSETS
-from mirror import ROOT, Distribution, make_dist
+from mirror import ROOT, Distribution, bare_path, make_dist
 
 RUNTIME: Final = java.Runtime(40_000_000, "17.0.16", "Debian")
 BILL: Final = bill.document(VERSION, scheduler.pins(), RUNTIME)
@@ -203,7 +203,7 @@ class TestTheFolder:
         listed = {line.removesuffix(": OK") for line in checked.stdout.splitlines()}
         assert listed == {*_contents(distribution.folder)} - {SUMS}
 
-    @pytest.mark.parametrize("python", ["/usr/bin/python3", *(f"python{version}" for version in scheduler.PYTHONS)])
+    @pytest.mark.parametrize("python", ["python3", *(f"python{version}" for version in scheduler.PYTHONS)])
     def test_the_one_file_runs_where_nothing_is(self, distribution: Distribution, tmp_path: Path, python: str) -> None:
         """With no package, no variable and no file at home; each Python that is on this machine."""
         found = _working(python)
@@ -213,7 +213,7 @@ class TestTheFolder:
         def run(*arguments: str) -> str:
             ended = subprocess.run(
                 [found, "-I", file, *arguments],
-                env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path / "home")},
+                env={"PATH": bare_path(), "HOME": str(tmp_path / "home")},
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
@@ -238,8 +238,8 @@ class TestTheFolder:
             "import framework.service, localmesos, grpc, msgspec, aiohttp, http_parser.http, psutil; print('there')"
         )
         ended = subprocess.run(
-            ["/usr/bin/python3", str(distribution.folder / ASSETS["scheduler"]), "-c", program],
-            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PEX_INTERPRETER": "1"},
+            ["python3", str(distribution.folder / ASSETS["scheduler"]), "-c", program],
+            env={"PATH": bare_path(), "HOME": str(tmp_path), "PEX_INTERPRETER": "1"},
             capture_output=True,
             text=True,
             timeout=60,
@@ -265,9 +265,7 @@ class TestTheFolder:
 
 
 def _working(python: str) -> str:
-    """Its path; pyenv's stand-ins for versions that are not chosen do not run. The system's own where it is missing."""
-    found = shutil.which(python)
-    if found and subprocess.run([found, "--version"], capture_output=True, check=False).returncode == 0:
-        return found
-    places = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/*/bin/{python}"))
-    return str(places[0]) if places else "/usr/bin/python3"
+    """Its path, where a version of it runs (pyenv's stand-ins do not for each); else that of the machine's python3."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [shutil.which(python, path=bare_path()), *sorted(pyenv.glob(f"versions/*/bin/{python}"))]
+    return next((str(path) for path in found if path), str(shutil.which("python3", path=bare_path())))
