@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import subprocess
 import sys
 import threading
@@ -32,11 +33,10 @@ class _Quiet(SimpleHTTPRequestHandler):
 def make_dist(out: Path, address: str, umask: int = 0o022, **surroundings: str) -> str:
     """What `make dist` runs; what it printed."""
     command = [sys.executable, "-m", "framework.distribution", "--out", str(out), "--assets", address]
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(Path.home())}
     ended = subprocess.run(
         command,
         cwd=ROOT,
-        env=environment | surroundings,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **surroundings},
         umask=umask,
         capture_output=True,
         text=True,
@@ -45,6 +45,16 @@ def make_dist(out: Path, address: str, umask: int = 0o022, **surroundings: str) 
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
+
+
+def bare_path() -> str:
+    """The PATH of a machine with nothing of ours: its python3 is the system's where that is new enough, else the one
+    that the tests' environment was made of.
+    """
+    system = "/usr/bin/python3"
+    question = [system, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
+    is_new = Path(system).exists() and subprocess.run(question, check=False).returncode == 0
+    return "/usr/bin:/bin" if is_new else f"{Path(sys.executable).resolve().parent}:/usr/bin:/bin"
 
 
 @contextlib.contextmanager

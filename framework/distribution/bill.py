@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from framework.artefacts import maven
 from framework.distribution.java import Runtime
+from framework.distribution.scheduler import OWN
 
 _SPACE: Final = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 4122, names that are URLs
 _URL: Final = "https://cyclonedx.org/bom/alluxio-mesos"
@@ -19,7 +20,7 @@ _URL: Final = "https://cyclonedx.org/bom/alluxio-mesos"
 def document(version: str, pins: Mapping[str, str], runtime: Runtime | None) -> str:
     """JSON; ``pins`` are the Python distributions in the scheduler's file, by normalized name."""
     own = {"type": "application", "name": "alluxio-mesos", "version": version}
-    own["bom-ref"] = own["purl"] = f"pkg:pypi/alluxio-mesos@{version}"
+    own["bom-ref"] = own["purl"] = _purl("alluxio-mesos", version)
     components = [
         *(_distribution(name, pinned) for name, pinned in pins.items() if name != "alluxio-mesos"),
         _distribution("pex", importlib.metadata.version("pex")),  # its boot code is in the scheduler's file
@@ -37,8 +38,13 @@ def document(version: str, pins: Mapping[str, str], runtime: Runtime | None) -> 
     return json.dumps({**bom, "serialNumber": uuid.uuid5(_SPACE, f"{_URL}#{content}").urn}, indent=2) + "\n"
 
 
+def _purl(name: str, version: str) -> str:
+    """What is made of these sources is not the package that the index has under that name."""
+    return f"pkg:{'generic' if name in OWN else 'pypi'}/{name}@{version}"
+
+
 def _distribution(name: str, version: str) -> dict[str, Any]:
-    purl = f"pkg:pypi/{name}@{version}"
+    purl = _purl(name, version)
     licenses = [{"license": {"name": license_name}} for license_name in _licenses(name)]
     return {
         "type": "library",

@@ -28,7 +28,7 @@ from framework.distribution import NOWHERE, PACKAGE_VERSION, SUMS, VERSION, Orde
 from framework.distribution import __main__ as command
 from framework.packaging import deployment, rendering, universe
 from framework.packaging.rendering import ASSETS
-from mirror import ROOT, Distribution, make_dist
+from mirror import ROOT, Distribution, bare_path, make_dist
 
 RUNTIME: Final = java.Runtime(40_000_000, "17.0.16", "Debian")
 BILL: Final = bill.document(VERSION, scheduler.pins(), RUNTIME)
@@ -48,8 +48,9 @@ def test_the_bill_is_as_cyclonedx_has_it() -> None:
 def test_the_bill_names_all_that_the_artefacts_are_made_of() -> None:
     components = {component["bom-ref"]: component for component in json.loads(BILL)["components"]}
     assert {name for name in components if name.startswith("pkg:pypi/")} == {
-        f"pkg:pypi/{name}@{version}" for name, version in scheduler.pins().items() if name != "alluxio-mesos"
+        f"pkg:pypi/{name}@{version}" for name, version in scheduler.pins().items() if name not in scheduler.OWN
     } | {f"pkg:pypi/pex@{importlib.metadata.version('pex')}"}
+    assert "pkg:generic/http-parser@1.0.0" in components, "the index has another of this name"
     hashes = [component["hashes"][0]["content"] for component in components.values() if "hashes" in component]
     assert sorted(hashes) == sorted(jar.sha256 for jar in maven.listed("alluxio"))
     jar = components["pkg:maven/org.alluxio/alluxio-core-transport@2.9.6?type=jar"]
@@ -202,7 +203,7 @@ class TestTheFolder:
         listed = {line.removesuffix(": OK") for line in checked.stdout.splitlines()}
         assert listed == {*_contents(distribution.folder)} - {SUMS}
 
-    @pytest.mark.parametrize("python", ["/usr/bin/python3", *(f"python{version}" for version in scheduler.PYTHONS)])
+    @pytest.mark.parametrize("python", ["python3", *(f"python{version}" for version in scheduler.PYTHONS)])
     def test_the_one_file_runs_where_nothing_is(self, distribution: Distribution, tmp_path: Path, python: str) -> None:
         """With no package, no variable and no file at home; each Python that is on this machine."""
         found = _working(python)
@@ -212,7 +213,7 @@ class TestTheFolder:
         def run(*arguments: str) -> str:
             ended = subprocess.run(
                 [found, "-I", file, *arguments],
-                env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path / "home")},
+                env={"PATH": bare_path(), "HOME": str(tmp_path / "home")},
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
@@ -237,8 +238,8 @@ class TestTheFolder:
             "import framework.service, localmesos, grpc, msgspec, aiohttp, http_parser.http, psutil; print('there')"
         )
         ended = subprocess.run(
-            ["/usr/bin/python3", str(distribution.folder / ASSETS["scheduler"]), "-c", program],
-            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PEX_INTERPRETER": "1"},
+            ["python3", str(distribution.folder / ASSETS["scheduler"]), "-c", program],
+            env={"PATH": bare_path(), "HOME": str(tmp_path), "PEX_INTERPRETER": "1"},
             capture_output=True,
             text=True,
             timeout=60,
@@ -264,9 +265,7 @@ class TestTheFolder:
 
 
 def _working(python: str) -> str:
-    """Its path; pyenv's stand-ins for versions that are not chosen do not run. The system's own where it is missing."""
-    found = shutil.which(python)
-    if found and subprocess.run([found, "--version"], capture_output=True, check=False).returncode == 0:
-        return found
-    places = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/*/bin/{python}"))
-    return str(places[0]) if places else "/usr/bin/python3"
+    """Its path, where a version of it runs (pyenv's stand-ins do not for each); else that of the machine's python3."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [shutil.which(python, path=bare_path()), *sorted(pyenv.glob(f"versions/*/bin/{python}"))]
+    return next((str(path) for path in found if path), str(shutil.which("python3", path=bare_path())))

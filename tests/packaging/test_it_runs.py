@@ -28,12 +28,12 @@ from framework.local import preflight, processes, proof
 from framework.local.plan import Plan, Ports, parts, zookeeper_configuration, zookeeper_folder
 from framework.packaging.rendering import ASSETS
 from integration.local_cluster import AGENT_PORTS, free_ports, wait_until
-from mirror import ROOT, Distribution
+from mirror import ROOT, Distribution, bare_path
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400, method="signal")]
 
 Json = dict[str, Any]
-PATH: Final = "/usr/bin:/bin"
+PATH: Final = bare_path()
 TOKEN: Final = "0123456789abcdef0123456789abcdef"
 SECRETS: Final = {"alluxio/api-token": TOKEN}
 # What the package's form does not ask for, as the app says it itself; and what a bare agent brings along.
@@ -266,6 +266,8 @@ def test_the_package_brings_up_a_cluster_that_outlives_its_scheduler_and_leaves_
         assert mesos.executors() == executors
         proof.prove(second.ask("/v1/endpoints")["alluxio"], "SIMPLE")
 
+        assert app["labels"]["DCOS_COMMONS_UNINSTALL"] == "true"
+        assert requests.get(f"{second.address}/v1/state/frameworkId", timeout=10).json() == [identity]
         second.end()
         last = Task(app, tmp_path / "last", next(ports), SDK_UNINSTALL="true")
         ends.callback(last.kill)
