@@ -23,6 +23,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verbs = local.add_subparsers(title="commands", required=True, metavar="COMMAND")
     up = _verb(verbs, "up", "start the cluster, or find it running, and prove that it works")
     up.add_argument("--agents", type=int, default=3, metavar="N", help="how many Mesos agents there are (3)")
+    up.add_argument(
+        "--racks",
+        type=int,
+        default=0,
+        metavar="N",
+        help="in how many racks the agents stand: their attribute rack is r1, r2 … in turn (no such attribute)",
+    )
     up.add_argument("--schedulers", type=int, default=1, metavar="N", help="how many schedulers stand by (1)")
     up.add_argument("--zookeepers", type=int, default=1, metavar="N", help="how many ZooKeeper servers there are (1)")
     up.add_argument(

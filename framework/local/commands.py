@@ -82,12 +82,17 @@ def _plan(options: argparse.Namespace) -> Plan:
     mistakes.extend(filter(None, map(_wrong_mesos_setting, options.set_mesos)))
     if options.workers != "all" and not options.workers.isdecimal():
         mistakes.append(f"--workers {options.workers} is not allowed; write a number, or 'all'.")
+    if options.racks and not 1 <= options.racks <= options.agents:
+        mistakes.append(
+            f"--racks {options.racks} is not allowed; choose 1 to {options.agents}, the number of --agents."
+        )
     if mistakes or span is None:
         raise NotReady(*mistakes)
     return Plan(
         directory=options.dir.resolve(),
         artefacts=(options.artefacts or default_directory()).resolve(),
         agents=options.agents,
+        racks=options.racks,
         schedulers=options.schedulers,
         zookeepers=options.zookeepers,
         mesos_masters=options.mesos_masters,

@@ -97,6 +97,7 @@ class Plan:
     directory: Path
     artefacts: Path
     agents: int = 3
+    racks: int = 0  # in which the agents stand in turn, as their attribute says; 0: they have none
     schedulers: int = 1
     zookeepers: int = 1
     mesos_masters: int = 1
@@ -173,6 +174,7 @@ class Plan:
         """Equal documents mean the same cluster."""
         return {
             "agents": self.agents,
+            **({"racks": self.racks} if self.racks else {}),
             "schedulers": self.schedulers,
             "zookeepers": self.zookeepers,
             "mesos_masters": self.mesos_masters,
@@ -262,6 +264,7 @@ def _agent(plan: Plan, configuration: Configuration, address: str) -> Part:
         *(*PYTHON, "localmesos", "agent", "--ip", address, "--port", str(plan.ports.agent), "--master", plan.mesos),
         *("--work-dir", str(plan.directory / "mesos" / f"agent-{address}")),
         *("--resources", agent_resources(plan, configuration), "--executor-shutdown-grace", "15"),
+        *(("--attributes", f"rack:r{plan.addresses.index(address) % plan.racks + 1}") if plan.racks else ()),
     )
     return Part(f"agent-{address}", command, (address, plan.ports.agent), 1, "SIGUSR1", 30.0)
 

@@ -93,6 +93,7 @@ REFUSALS = {
     "--workers 3": "--workers 3 asks for more than the 2 agents can run, one on each; raise --agents.",
     "--workers few": "--workers few is not allowed; write a number, or 'all'.",
     "--agents 0": "--agents 0 is not allowed; choose 1 to 200.",
+    "--racks 3": "--racks 3 is not allowed; choose 1 to 2, the number of --agents.",
     "--agents 500": "--agents 500 is not allowed; choose 1 to 200.",
     "--set speed=high": "--set speed=high names no option; "
     "write OPTION=VALUE with an option of `alluxio-mesos scheduler --help`.",

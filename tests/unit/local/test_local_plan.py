@@ -91,6 +91,14 @@ def test_the_mesos_masters_elect_one_that_agents_and_schedulers_follow() -> None
     assert (configuration.mesos, configuration.zookeeper_hosts) == (f"zk://{servers}/mesos", servers)
 
 
+def test_agents_stand_in_racks_in_turn() -> None:
+    built = parts_of(dataclasses.replace(PLAN, agents=3, racks=2))
+    commands = [built[f"agent-127.0.0.{number}"].command[3:] for number in (11, 12, 13)]
+    taken = [localmesos.parser().parse_args(command).attributes for command in commands]
+    assert taken == ["rack:r1", "rack:r2", "rack:r1"]
+    assert "--attributes" not in parts_of(PLAN)["agent-127.0.0.11"].command
+
+
 def test_schedulers_differ_in_their_address_only() -> None:
     one, other = (parts_of(SEVERAL)[name].command for name in ("scheduler", "scheduler-1"))
     assert [pair for pair in zip(one, other, strict=True) if pair[0] != pair[1]] == [("127.0.0.1", "127.0.0.2")]
@@ -257,6 +265,7 @@ def test_the_under_storage_is_a_folder_of_the_cluster_unless_named() -> None:
 
 CHANGES = (
     {"agents": 3},
+    {"racks": 2},
     {"masters": 2},
     {"schedulers": 2},
     {"zookeepers": 3},
