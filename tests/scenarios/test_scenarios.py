@@ -6,8 +6,10 @@
                                              journal=shared or journal=embedded for several masters;
                                              ssd=MIB: each worker with an SSD tier on a persistent volume)
     start / restart [workers=…]              a new scheduler process, which knows what the store holds
-    subscribe / disconnect REASON            Mesos accepts, the stream ends
+    uninstall                                a new one that is told to remove the service for good
+    subscribe [ID] / disconnect REASON       Mesos accepts, the stream ends
     removed                                  Mesos says that the framework has been removed
+    forget                                   the operator drops the framework id, and another scheduler starts
     offer ID HOST cpus=4 mem=8192 disk=9000 ports=21000-21009,21020-21029 [volume=SLOT/TIER/MIB/ID …] [maintenance]
     rescind ID                               consecutive offers are one event
     update TASK STATE on HOST [ready] [unasked] [PROCESS=WORD …] [: message]
@@ -64,6 +66,7 @@ from framework.model import (
     TaskState,
     Wanted,
 )
+from framework.store import MemoryStore
 from stage import Stage, group_asked_for, group_gone, wanted
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))
@@ -130,8 +133,12 @@ class Story:
             case "uninstall":
                 stage.start(uninstalls=True)
                 return stage.play()
+            case "forget":
+                stage.store = MemoryStore(dataclasses.replace(stage.store.load(), framework_id=""))
+                stage.start()
+                return []
             case "subscribe":
-                return stage.play(Subscribed("framework-1", "127.0.0.1:5050", now))
+                return stage.play(Subscribed(words[0] if words else "framework-1", "127.0.0.1:5050", now))
             case "disconnect":
                 return stage.play(Disconnected(" ".join(words), now))
             case "removed":
