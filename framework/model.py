@@ -112,6 +112,7 @@ class ExitCode(enum.IntEnum):
     STORE_LOST = 80  # the ZooKeeper session is lost: another scheduler may lead by now
     LEAD_LOST = 81  # the lead was taken away although the session lives: its node was removed
     STORE_REFUSED = 82  # ZooKeeper refuses the credentials, or wants some
+    NEWER = 84  # a newer release wrote the state, in a form that this one does not read
     IN_USE = 73  # a state cannot be imported: a scheduler leads, or there is one already
     CONFLICT = 75  # a command came too late or too early: somebody else made a change, or makes one
     NOT_IN_TIME = 124  # a command waited as long as it was told to, and it is not done

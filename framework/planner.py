@@ -133,9 +133,8 @@ def evolve(state: State, event: Event) -> State:
         case Failed():
             if state.uninstalls and event.exit_code == ExitCode.REMOVED:
                 return dataclasses.replace(state, connected=False, trouble="", offers={}, removed=True)
-            return dataclasses.replace(
-                state, connected=False, trouble=event.reason, stop=Stop(event.exit_code, event.reason)
-            )
+            reason = _what_to_do(state, event)
+            return dataclasses.replace(state, connected=False, trouble=reason, stop=Stop(event.exit_code, reason))
         case CacheSeen():
             return dataclasses.replace(state, cache=event.report)
         case DrainsSeen():
@@ -147,6 +146,17 @@ def evolve(state: State, event: Event) -> State:
         case Decided():
             return _decided(state, event)
     assert_never(event)
+
+
+def _what_to_do(state: State, event: Failed) -> str:
+    """A framework that was removed comes back on somebody's word alone, as it might be somebody's wish that it went."""
+    if event.exit_code != ExitCode.REMOVED or not state.kept_framework_id:
+        return event.reason
+    return (
+        f"{event.reason}: Mesos has ended every task of framework {state.kept_framework_id}, and never takes this id "
+        f"again; to begin a new framework with the same journal and the same data, run "
+        f"`alluxio-mesos state forget-framework {state.kept_framework_id}`"
+    )
 
 
 def _without(mapping: Mapping[str, Value], keys: Iterable[str]) -> Mapping[str, Value]:

@@ -5,6 +5,7 @@ ZooKeeper directly and needs no scheduler; nothing here talks to Mesos.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import os
@@ -30,12 +31,13 @@ class Refusal(Exception):
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("state", help="show, export or import what a service keeps in ZooKeeper")
+    parser = commands.add_parser("state", help="show, export, import or mend what a service keeps in ZooKeeper")
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     for name, help_text, run in (
         ("show", "show the framework id, what was launched and what was wanted", _show),
         ("export", "write all of it to a file, as one JSON document", _export),
         ("import", "read such a file into a service's path", _import),
+        ("forget-framework", "drop the framework id that Mesos has removed, and keep all else", _forget_framework),
     ):
         action = actions.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
         for option in PLACE:
@@ -48,6 +50,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action.set_defaults(run=lambda options, run=run, name=name: _guarded(name, run, options))
         if name == "show":
             action.add_argument("--json", action="store_true", help="print one JSON document")
+        elif name == "forget-framework":
+            action.add_argument("framework_id", metavar="FRAMEWORK_ID", help="the id, as the scheduler's log names it")
         else:
             action.add_argument("file", metavar="FILE", help="the file; - is standard output or input")
         if name == "import":
@@ -173,6 +177,35 @@ def _import(options: argparse.Namespace, place: Mapping[str, str]) -> None:
     print(f"{there.path}: {_counts(kept)} imported, {changed} nodes written or removed")
 
 
+def _forget_framework(options: argparse.Namespace, place: Mapping[str, str]) -> None:
+    """The records stay: they alone say on which agent which journal and which volumes lie, and which journal was
+    formatted. The next scheduler asks Mesos for each task, hears that none is there, and launches them where they were.
+    """
+    from framework.zookeeper import election, store
+
+    with Place(place) as there:
+        there.kept()  # before anything is made there
+        with election.lead_for_a_moment(there.session, there.path) as lead:
+            if lead is None:
+                raise Refusal(
+                    f"a scheduler leads at {there.leader() or 'an unknown address'}; Mesos has not removed the "
+                    "framework, or the scheduler ends in a moment: try again, or stop it first",
+                    ExitCode.IN_USE,
+                )
+            held = store.ZooKeeperStore(there.session, there.path, lead)
+            kept = held.load()
+            if kept.framework_id != options.framework_id:
+                found = f"the framework id {kept.framework_id}" if kept.framework_id else "no framework id"
+                raise Refusal(
+                    f"{there.path} holds {found}, not {options.framework_id}; nothing was changed", ExitCode.CONFLICT
+                )
+            held.replace(dataclasses.replace(kept, framework_id=""))
+    print(
+        f"{there.path}: the framework id {options.framework_id} is forgotten; {len(kept.records)} records and "
+        f"{len(kept.history)} entries of the history stay, and the next scheduler begins a new framework with them"
+    )
+
+
 def _read(name: str) -> Kept:
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
@@ -180,6 +213,8 @@ def _read(name: str) -> Kept:
         raise Refusal(f"{name} cannot be read ({error.strerror})", ExitCode.UNAVAILABLE) from error
     try:
         return wire.decode_state(data)
+    except wire.NewerError as error:
+        raise Refusal(f"{name}: {error}", ExitCode.NEWER) from error
     except wire.WireError as error:
         raise Refusal(f"{name}: {error}", ExitCode.CONFIGURATION) from error
 

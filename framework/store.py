@@ -39,6 +39,12 @@ class StoreRefused(StoreError):
     exit_code = ExitCode.STORE_REFUSED
 
 
+class StoreNewer(StoreError):
+    """A newer release wrote what is there, and nothing of it was changed."""
+
+    exit_code = ExitCode.NEWER
+
+
 class Store(Protocol):
     def load(self) -> Kept: ...
 

@@ -31,13 +31,20 @@ from framework.model import (
 )
 
 RECORD_VERSION: Final = 4
+HISTORY_VERSION: Final = 4
 LAYOUT_VERSION: Final = 2
 DOCUMENT_VERSION: Final = 1
 DOCUMENT_FORMAT: Final = "alluxio-mesos state"
+A_RECORD: Final = "a launch record"
+AN_ENTRY: Final = "an entry of the history"
 
 
 class WireError(Exception):
     """Bytes that are not what they should be; the message says what was expected."""
+
+
+class NewerError(WireError):
+    """A newer release wrote them, in a version that this one does not read."""
 
 
 # Mesos's events (scheduler.proto, v1) ---------------------------------------------------------------------------------
@@ -490,6 +497,33 @@ class _RecordDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
 _records = msgspec.json.Decoder(_RecordDocument)
 
 
+class _Versioned(msgspec.Struct):
+    version: int = 0
+
+
+def _unread(data: bytes, what: str, highest: int, error: Exception) -> WireError:
+    """Why it cannot be read: a newer version may have what this release knows nothing of."""
+    try:
+        version = msgspec.json.decode(data, type=_Versioned).version
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        version = 0
+    return _newer(what, version, highest) if version > highest else WireError(f"{what} cannot be read: {error}")
+
+
+def _check_version(what: str, version: int, highest: int) -> None:
+    if version > highest:
+        raise _newer(what, version, highest)
+    if version < 1:
+        raise WireError(f"{what} has version {version}; versions begin with 1")
+
+
+def _newer(what: str, version: int, highest: int) -> NewerError:
+    return NewerError(
+        f"{what} has version {version}; this release reads versions 1 to {highest}: "
+        "run the release that wrote it, or a newer one"
+    )
+
+
 def encode_record(record: Record) -> bytes:
     return msgspec.json.encode(_record_document(record))
 
@@ -526,16 +560,12 @@ def decode_record(data: bytes) -> Record:
     try:
         document = _records.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WireError(f"a launch record cannot be read: {error}") from error
+        raise _unread(data, A_RECORD, RECORD_VERSION, error) from error
     return _model_record(document)
 
 
 def _model_record(document: _RecordDocument) -> Record:
-    if not 1 <= document.version <= RECORD_VERSION:
-        raise WireError(
-            f"a launch record has version {document.version}; this scheduler reads versions 1 to {RECORD_VERSION}: "
-            "run the release that wrote it, or a newer one"
-        )
+    _check_version(A_RECORD, document.version, RECORD_VERSION)
     if document.version == 1:
         # Version 1 did not say what was ready once; what it launched is taken for deployed, as nothing waits for it.
         document = msgspec.structs.replace(document, deployed=True)
@@ -630,15 +660,11 @@ def decode_history_entry(data: bytes) -> HistoryEntry:
     try:
         return _model_entry(msgspec.json.decode(data, type=_HistoryDocument))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WireError(f"an entry of the history cannot be read: {error}") from error
+        raise _unread(data, AN_ENTRY, HISTORY_VERSION, error) from error
 
 
 def _model_entry(document: _HistoryDocument) -> HistoryEntry:
-    if document.version not in (1, 2, 3, 4):
-        raise WireError(
-            f"an entry of the history has version {document.version}; this scheduler reads versions 1 to 4: "
-            "run the release that wrote it, or a newer one"
-        )
+    _check_version(AN_ENTRY, document.version, HISTORY_VERSION)
     return HistoryEntry(
         document.number,
         document.at,
@@ -669,11 +695,7 @@ def decode_layout(data: bytes | None) -> int:
     text = data.decode(errors="replace")
     if not text.isdecimal():
         raise WireError(f"the version of the layout is {text!r}; it must be a whole number")
-    if not 1 <= int(text) <= LAYOUT_VERSION:
-        raise WireError(
-            f"the layout has version {text}; this release reads versions 1 to {LAYOUT_VERSION}: "
-            "run the release that wrote it, or a newer one"
-        )
+    _check_version("the layout", int(text), LAYOUT_VERSION)
     return int(text)
 
 
@@ -715,11 +737,7 @@ def decode_state(data: bytes) -> Kept:
         head = msgspec.json.decode(data, type=_StateHead)
         if head.format != DOCUMENT_FORMAT:
             raise WireError(f'it is no exported state: "format" must be "{DOCUMENT_FORMAT}"')
-        if head.version != DOCUMENT_VERSION:
-            raise WireError(
-                f"it has version {head.version}; this release reads version {DOCUMENT_VERSION}: "
-                "use the release that wrote it, or a newer one"
-            )
+        _check_version("it", head.version, DOCUMENT_VERSION)
         document = msgspec.json.decode(data, type=_StateDocument)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"it cannot be read: {error}") from error

@@ -1,6 +1,7 @@
 """The store in ZooKeeper.
 
-Layout 2 below the service's path: ``version`` (of this layout), ``framework-id``, ``retired``, one node a slot under
+Layout 2 below the service's path: ``version`` (of this layout), ``release`` (which wrote what is there),
+``framework-id``, ``retired``, ``uninstalling`` (once the service is to go for good), one node a slot under
 ``records/``, one node an entry under ``history/``, and ``election/``, where the schedulers contend. Layout 1 had
 neither ``version`` nor ``history/`` nor ``election/``; it is lifted when a scheduler leads.
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,12 +28,14 @@ from framework.config import SERVICES
 from framework.memory import Kept, after
 from framework.messages import Effect
 from framework.model import HistoryEntry, Record
-from framework.store import StoreError
+from framework.store import StoreError, StoreNewer
 from framework.zookeeper.session import TROUBLE, Session, describe, failure
 
 log = logging.getLogger(__name__)
 
+THIS_RELEASE: Final = importlib.metadata.version("alluxio-mesos")
 VERSION: Final = "version"
+RELEASE: Final = "release"  # which wrote what is there
 FRAMEWORK_ID: Final = "framework-id"
 RETIRED: Final = "retired"
 RECORDS: Final = "records"
@@ -96,7 +100,7 @@ def read(session: Session, path: str) -> dict[str, Node]:
     """
     client = session.client
     try:
-        names = [VERSION, FRAMEWORK_ID, RETIRED, UNINSTALLING, UNFINISHED]
+        names = [VERSION, RELEASE, FRAMEWORK_ID, RETIRED, UNINSTALLING, UNFINISHED]
         for folder in (RECORDS, HISTORY):
             children = next(iter(session.answers([client.get_children_async(f"{path}/{folder}")])))
             names += [f"{folder}/{child}" for child in children or ()]
@@ -123,10 +127,13 @@ def decode(nodes: Mapping[str, Node], path: str) -> Kept:
         )
     try:
         wire.decode_layout(nodes[VERSION].data if VERSION in nodes else None)
-    except wire.WireError as error:
-        raise StoreError(f"the state at {path} in ZooKeeper cannot be used: {error}") from error
-    try:
         return _kept({name: node.data for name, node in nodes.items()})
+    except wire.NewerError as error:
+        by = f"release {nodes[RELEASE].data.decode(errors='replace')}" if RELEASE in nodes else "another release"
+        raise StoreNewer(
+            f"the state at {path} in ZooKeeper was written by {by}, and this is release {THIS_RELEASE}: {error}; "
+            "nothing was changed"
+        ) from error
     except (wire.WireError, UnicodeDecodeError) as error:
         raise StoreError(f"the state at {path} in ZooKeeper is damaged: {error}") from error
 
@@ -143,7 +150,8 @@ def remove(session: Session, path: str) -> None:
     try:
         for folder in (ALLUXIO, RECORDS, HISTORY):
             _remove_below(session, f"{path}/{folder}")
-        _remove_below(session, f"{path}/{VERSION}")
+        for node in (VERSION, RELEASE):
+            _remove_below(session, f"{path}/{node}")
         session.answer(client.delete_async(f"{path}/{ELECTION}"))
         _remove_below(session, f"{path}/{UNINSTALLING}")
         session.answer(client.delete_async(path))
@@ -181,16 +189,16 @@ class ZooKeeperStore:
         self._kept = Kept()
 
     def load(self) -> Kept:
-        """What is there, lifted to this release's layout."""
-        prepare(self._session, self._path)
+        """What is there, lifted to this release's forms. What a newer one wrote is left alone."""
         nodes = read(self._session, self._path)
         kept = decode(nodes, self._path)
+        prepare(self._session, self._path)
         self._versions = {name: node.version for name, node in nodes.items()}
-        if VERSION not in nodes or wire.decode_layout(nodes[VERSION].data) != wire.LAYOUT_VERSION:
-            changes = list(_differences(nodes, encode(kept)))
-            self._write(changes)
-            if len(changes) > 1:
-                log.info("the state at %s was lifted to layout %d", self._path, wire.LAYOUT_VERSION)
+        marks = encode(Kept())
+        if any(name not in nodes or nodes[name].data != data for name, data in marks.items()):
+            self._write(list(_differences(nodes, encode(kept))))
+            if nodes:
+                log.info("the state at %s is from now on as release %s writes it", self._path, THIS_RELEASE)
         self._kept = kept
         return kept
 
@@ -320,8 +328,9 @@ def _values(kept: Kept) -> dict[str, Any]:
 
 
 def encode(kept: Kept) -> dict[str, bytes]:
-    """The nodes that hold it, the layout's version first."""
-    return {VERSION: wire.encode_layout(), **{name: _encode(value) for name, value in _values(kept).items()}}
+    """The nodes that hold it, first what tells in which form: the layout's version and the release."""
+    marks = {VERSION: wire.encode_layout(), RELEASE: THIS_RELEASE.encode()}
+    return {**marks, **{name: _encode(value) for name, value in _values(kept).items()}}
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, bytes | None]]:

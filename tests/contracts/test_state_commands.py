@@ -15,9 +15,10 @@ from framework.cli import main
 from framework.memory import Kept
 from framework.model import ExitCode, GroupEntry, HistoryEntry, Kind, Record, Volume
 from framework.state_commands import lines
-from framework.store import StoreError
+from framework.store import StoreError, StoreNewer
 from framework.zookeeper import Session, ZooKeeperStore, connect
-from framework.zookeeper.store import BATCH, UNFINISHED
+from framework.zookeeper.election import lead_for_a_moment
+from framework.zookeeper.store import BATCH, THIS_RELEASE, UNFINISHED
 from zookeeper_server import ZooKeeperServer
 
 VOLUME = Volume("ssd", "alluxio-worker-2-ssd", 1024)
@@ -121,7 +122,7 @@ def test_from_one_place_to_another(place: Place, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == f"{place.path}: {counts} written to {file}\n"
     place.path += "-copy"
     assert place.run("import", file) == ExitCode.DONE
-    assert capsys.readouterr().out == f"{place.path}: {counts} imported, 7 nodes written or removed\n"
+    assert capsys.readouterr().out == f"{place.path}: {counts} imported, 8 nodes written or removed\n"
     assert place.held() == KEPT
     assert place.run("export", "-") == ExitCode.DONE
     assert capsys.readouterr().out == Path(file).read_text()
@@ -178,6 +179,44 @@ def test_what_is_refused_says_why(place: Place, capsys: pytest.CaptureFixture[st
     assert "--name: 'A' is not allowed" in said(ExitCode.CONFIGURATION, "show", "--name", "A")
     place.hold(KEPT)
     assert "cannot be written (No such file" in said(ExitCode.UNAVAILABLE, "export", str(place.folder / "no" / "x"))
+
+
+@pytest.mark.zookeeper
+def test_a_removed_framework_is_forgotten_and_nothing_else(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert place.run("forget-framework", "framework-1") == ExitCode.UNAVAILABLE
+    assert place.session.client.exists(place.path) is None
+    place.hold(KEPT)
+    capsys.readouterr()
+    assert place.run("forget-framework", "framework-2") == ExitCode.CONFLICT
+    assert "holds the framework id framework-1, not framework-2; nothing was changed" in capsys.readouterr().err
+    with lead_for_a_moment(place.session, place.path):
+        assert place.run("forget-framework", "framework-1") == ExitCode.IN_USE
+    assert place.held() == KEPT
+    capsys.readouterr()
+    assert place.run("forget-framework", "framework-1") == ExitCode.DONE
+    assert "2 records and 2 entries of the history stay" in capsys.readouterr().out
+    assert place.held() == dataclasses.replace(KEPT, framework_id="")
+    assert place.run("forget-framework", "framework-1") == ExitCode.CONFLICT
+
+
+@pytest.mark.zookeeper
+def test_what_a_newer_release_wrote_is_left_as_it_is(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.hold(KEPT)
+    client = place.session.client
+    client.set(f"{place.path}/release", b"9.1.0")
+    newer = b'{"version":9,"kind":"worker","colour":"red"}'
+    client.set(f"{place.path}/records/worker-2", newer)
+    before = {name: client.get(f"{place.path}/{name}") for name in ("version", "release", "records/worker-2")}
+    for action in (["show"], ["export", "-"], ["forget-framework", "framework-1"]):
+        assert place.run(*action) == ExitCode.NEWER
+        assert capsys.readouterr().err == (
+            f"alluxio-mesos state {action[0]}: the state at {place.path} in ZooKeeper was written by release 9.1.0, "
+            f"and this is release {THIS_RELEASE}: a launch record has version 9; this release reads versions 1 to 3: "
+            "run the release that wrote it, or a newer one; nothing was changed\n"
+        )
+    with pytest.raises(StoreNewer):
+        place.held()
+    assert {name: client.get(f"{place.path}/{name}") for name in before} == before
 
 
 @pytest.mark.zookeeper

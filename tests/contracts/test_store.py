@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,11 +19,12 @@ from framework.messages import Erase, Forget, Keep, KeepFrameworkId, KeepUninsta
 from framework.model import HistoryEntry, Kind, Offer, Record, Volume
 from framework.store import MemoryStore, Store, StoreError, StoreRefused, StoreUnavailable
 from framework.zookeeper import Session, ZooKeeperStore, connect, read_credentials
-from framework.zookeeper.store import BATCH, ELECTION, remove
+from framework.zookeeper.store import BATCH, ELECTION, encode, remove
 from stage import wanted
 from tcp_proxy import Proxy
 from zookeeper_server import ZooKeeperServer
 
+STATES = sorted((Path(__file__).parents[1] / "states").glob("*.json"))
 OFFER = Offer("O1", "S1", "127.0.0.11", ())
 
 
@@ -189,7 +191,7 @@ def test_two_first_writers(in_zookeeper: InZooKeeper) -> None:
     [
         ("records/worker-0", b"{"),
         ("records/worker-0", b""),
-        ("records/worker-0", b'{"version":99}'),
+        ("records/worker-0", b'{"version":0}'),
         ("retired", b"[1]"),
         ("framework-id", b"\xff\xfe"),
         ("history/0000000001", b"{}"),
@@ -294,26 +296,22 @@ def test_while_another_scheduler_contends_the_mark_stays(in_zookeeper: InZooKeep
 # Layouts --------------------------------------------------------------------------------------------------------------
 
 
-LAYOUT_1 = {
-    "framework-id": b"framework-1",
-    "retired": b'{"worker-2":7}',
-    "records/worker-0": b'{"version":1,"kind":"worker","index":0,"attempt":1,"agent_id":"S1","hostname":"127.0.0.11",'
-    b'"ports":{"rpc":21000},"configuration":"c","launched_at":1000.5,"formatted":false}',
-}
-
-
 @pytest.mark.zookeeper
-def test_the_first_layout_is_lifted(in_zookeeper: InZooKeeper) -> None:
+@pytest.mark.parametrize("stored", STATES, ids=lambda stored: stored.stem)
+def test_what_earlier_releases_wrote_is_lifted(in_zookeeper: InZooKeeper, stored: Path) -> None:
+    found = json.loads(stored.read_text())
     client = in_zookeeper.session().client
-    for node, data in LAYOUT_1.items():
-        client.create(f"{in_zookeeper.path}/{node}", data, makepath=True)
-    expected = Kept("framework-1", {"worker-0": dataclasses.replace(record(0), deployed=True)}, {"worker-2": 7})
+    for node, content in found["nodes"].items():
+        client.create(f"{in_zookeeper.path}/{node}", content.encode(), makepath=True)
     store = in_zookeeper.open()
-    assert store.load() == expected
-    assert client.get(f"{in_zookeeper.path}/version")[0] == b"2"
-    assert b'"version":2' in client.get(f"{in_zookeeper.path}/records/worker-0")[0]
-    store.save([launch(record(0, attempt=2))])
-    assert in_zookeeper.open().load().records == {"worker-0": record(0, attempt=2)}
+    kept = store.load()
+    assert kept == wire.decode_state(json.dumps(found["read as"]).encode())
+    lifted = {node: client.get(f"{in_zookeeper.path}/{node}")[0] for node in encode(kept)}
+    assert lifted == encode(kept)
+    assert in_zookeeper.open().load() == kept
+    assert lifted == {node: client.get(f"{in_zookeeper.path}/{node}")[0] for node in lifted}
+    store.save([launch(record(0, attempt=99))])
+    assert in_zookeeper.open().load().records["worker-0"] == record(0, attempt=99)
 
 
 @pytest.mark.zookeeper
@@ -322,7 +320,8 @@ def test_the_first_layout_is_lifted(in_zookeeper: InZooKeeper) -> None:
     [
         (
             b"3",
-            "the layout has version 3; this release reads versions 1 to 2: run the release that wrote it, or a newer",
+            "was written by another release, and this is release .*: the layout has version 3; this release reads "
+            "versions 1 to 2: run the release that wrote it, or a newer one; nothing was changed",
         ),
         (b"two", "the version of the layout is 'two'; it must be a whole number"),
         (b"0", "the layout has version 0"),

@@ -6,8 +6,11 @@
                                              journal=shared or journal=embedded for several masters;
                                              ssd=MIB: each worker with an SSD tier on a persistent volume)
     start / restart [workers=…]              a new scheduler process, which knows what the store holds
-    subscribe [REGION] / disconnect REASON   Mesos accepts (its master is in a region), the stream ends
+    uninstall                                a new one that is told to remove the service for good
+    subscribe [ID] [REGION]                  Mesos accepts (its master is in a region); an ID begins with framework-
+    disconnect REASON                        the stream ends
     removed                                  Mesos says that the framework has been removed
+    forget                                   the operator drops the framework id, and another scheduler starts
     offer ID HOST cpus=4 mem=8192 disk=9000 ports=21000-21009,21020-21029 [volume=SLOT/TIER/MIB/ID …]
                                              [rack=R] [@region=R] [@zone=Z] [maintenance]
     rescind ID                               consecutive offers are one event
@@ -67,6 +70,7 @@ from framework.model import (
     TaskState,
     Wanted,
 )
+from framework.store import MemoryStore
 from stage import Stage, group_asked_for, group_gone, wanted
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))
@@ -134,8 +138,14 @@ class Story:
             case "uninstall":
                 stage.start(uninstalls=True)
                 return stage.play()
+            case "forget":
+                stage.store = MemoryStore(dataclasses.replace(stage.store.load(), framework_id=""))
+                stage.start()
+                return []
             case "subscribe":
-                return stage.play(Subscribed("framework-1", "127.0.0.1:5050", now, *words))
+                ids = [word for word in words if word.startswith("framework-")] or ["framework-1"]
+                regions = [word for word in words if word not in ids]
+                return stage.play(Subscribed(ids[0], "127.0.0.1:5050", now, *regions))
             case "disconnect":
                 return stage.play(Disconnected(" ".join(words), now))
             case "removed":

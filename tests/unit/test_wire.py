@@ -367,7 +367,7 @@ def test_records_survive_the_way_there_and_back(record: Record) -> None:
 
 def test_a_version_of_the_future_is_refused_by_name() -> None:
     document = json.loads(wire.encode_record(RECORD)) | {"version": 5}
-    with pytest.raises(wire.WireError, match="has version 5; this scheduler reads versions 1 to 4"):
+    with pytest.raises(wire.WireError, match="has version 5; this release reads versions 1 to 4"):
         wire.decode_record(json.dumps(document).encode())
 
 
@@ -414,7 +414,7 @@ def test_an_entry_of_the_history_as_it_lies_in_the_store() -> None:
     assert wire.decode_history_entry(wire.encode_history_entry(ENTRY)) == ENTRY
     newer = wire.encode_history_entry(ENTRY).replace(b'"version":1', b'"version":5')
     with pytest.raises(
-        wire.WireError, match="has version 5; this scheduler reads versions 1 to 4: run the release that wrote"
+        wire.WireError, match="has version 5; this release reads versions 1 to 4: run the release that wrote"
     ):
         wire.decode_history_entry(newer)
 
@@ -475,7 +475,7 @@ def test_a_state_survives_the_way_there_and_back() -> None:
         ({"format": "x"}, 'it is no exported state: "format" must be "alluxio-mesos state"'),
         (
             {"version": 2},
-            "it has version 2; this release reads version 1: use the release that wrote it, or a newer one",
+            "it has version 2; this release reads versions 1 to 1: run the release that wrote it, or a newer one",
         ),
         ({"records": [{}]}, "it cannot be read: "),
         ({"colour": "red"}, "it cannot be read: "),
