@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from framework.model import MEMBER_PORTS, Constraint, Journal, Kind, Need, VolumeNeed, Wanted
+from framework.model import MEMBER_PORTS, Constraint, Journal, Kind, Mount, Need, VolumeNeed, Wanted
 from framework.option_table import (
     BY_NAME,
     ENVIRONMENT_PREFIX,
@@ -101,6 +101,8 @@ class Configuration:
     java_uri: str
     python: str
     under_storage: str
+    mounts: tuple[Mount, ...]
+    secrets_dir: str
     security: str
     properties: tuple[tuple[str, str], ...]
     java_options: str
@@ -227,6 +229,7 @@ class Configuration:
                 Kind.WORKER: self.worker_placement,
                 Kind.PROXY: self.proxy_placement,
             },
+            mounts=self.mounts,
         )
 
 

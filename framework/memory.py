@@ -6,13 +6,28 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from framework.messages import Effect, Forget, Keep, KeepFrameworkId, KeepWanted, Launch
+from framework.messages import (
+    Effect,
+    Forget,
+    ForgetMount,
+    Keep,
+    KeepFrameworkId,
+    KeepMount,
+    KeepWanted,
+    Launch,
+    MakeMount,
+    UpdateMount,
+)
 from framework.model import Group, HistoryEntry, Kept, Wanted, group_named
 
 __all__ = ["KEPT_ENTRIES", "REMEMBERED", "Kept", "after", "following", "newly_wanted", "overridden", "resumed"]
 
 KEPT_ENTRIES: Final = 20
-REMEMBERED: Final = (KeepFrameworkId, KeepWanted, Launch, Keep, Forget)  # the effects that a store writes
+# The effects that a store writes.
+REMEMBERED: Final = (
+    *(KeepFrameworkId, KeepWanted, Launch, Keep, Forget),
+    *(MakeMount, UpdateMount, KeepMount, ForgetMount),
+)
 
 
 def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
@@ -21,6 +36,7 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
     if not remembered:
         return kept
     framework_id, records, retired, history = kept.framework_id, dict(kept.records), dict(kept.retired), kept.history
+    mounts = dict(kept.mounts)
     for effect in remembered:
         match effect:
             case KeepFrameworkId():
@@ -34,7 +50,11 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
             case Forget():
                 records.pop(effect.slot, None)
                 retired[effect.slot] = effect.attempt
-    return Kept(framework_id, records, retired, history)
+            case MakeMount() | UpdateMount() | KeepMount():
+                mounts[effect.record.mount.path] = effect.record
+            case ForgetMount():
+                mounts.pop(effect.path, None)
+    return Kept(framework_id, records, retired, history, mounts)
 
 
 def newly_wanted(
@@ -57,6 +77,7 @@ def newly_wanted(
         dict(given or {}),
         tuple(sorted(wanted.paused)),
         kept.history[-1].groups if kept.history else (),
+        wanted.mounts,
     )
     if kept.history and dataclasses.replace(kept.history[-1], number=number, at=now) == entry:
         return ()
@@ -65,12 +86,14 @@ def newly_wanted(
 
 def resumed(kept: Kept, wanted: Wanted, options: Mapping[str, str]) -> Wanted:
     """What is wanted after a restart: the number of workers that was asked for last holds until the option itself says
-    something else than it did then. A plan that rested goes on to rest.
+    something else than it did then. A plan that rested goes on to rest, and mounts are as they were asked for last.
     """
     if not kept.history:
         return wanted
     last = kept.history[-1]
-    wanted = dataclasses.replace(wanted, paused=frozenset(last.paused), groups=_counted(wanted.groups, last))
+    wanted = dataclasses.replace(
+        wanted, paused=frozenset(last.paused), groups=_counted(wanted.groups, last), mounts=last.mounts
+    )
     if last.options.get("workers") != options.get("workers"):
         return wanted
     return dataclasses.replace(wanted, workers=last.workers, released=frozenset(last.released))
@@ -85,6 +108,7 @@ def following(wanted: Wanted, entry: HistoryEntry) -> Wanted:
         proxies=entry.proxies,
         paused=frozenset(entry.paused),
         groups=_counted(wanted.groups, entry),
+        mounts=entry.mounts,
     )
 
 

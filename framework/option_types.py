@@ -14,8 +14,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from framework import placement
-from framework.model import Constraint, Operator
+from framework import namespace, placement
+from framework.model import Constraint, Mount, Operator
 
 MIB: Final = 1024 * 1024
 
@@ -361,5 +361,22 @@ CONSTRAINTS: Final = Type(
     "CONSTRAINTS",
     placement.ADVICE,
     _text_schema(f"{_CONSTRAINT}(;{_CONSTRAINT})*"),
+    (),
+)
+
+
+def _read_mounts(text: str) -> tuple[Mount, ...]:
+    try:
+        return namespace.read(text)
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+
+
+_MOUNT: Final = r"\s*(/[^;=\s][^;=]*=\s*[^;\s]+\s*)?"
+MOUNTS: Final = Type(
+    _read_mounts,
+    "MOUNTS",
+    "write /path=URI with ';' between several, such as /s3=s3://bucket/folder;/nfs=/mnt/nfs",
+    _text_schema(f"{_MOUNT}(;{_MOUNT})*"),
     (),
 )

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar, assert_never
 
-from framework import volumes
+from framework import mounting, volumes
 from framework.matching import answers
 from framework.memory import Kept, after, following
 from framework.messages import (
@@ -33,6 +33,7 @@ from framework.messages import (
     KeepWanted,
     Kill,
     Launch,
+    MountAnswered,
     Offered,
     OperationUpdated,
     Reconcile,
@@ -132,13 +133,15 @@ def evolve(state: State, event: Event) -> State:
                 state, connected=False, trouble=event.reason, stop=Stop(event.exit_code, event.reason)
             )
         case CacheSeen():
-            return dataclasses.replace(state, cache=event.report)
+            return mounting.settled(dataclasses.replace(state, cache=event.report))
         case DrainsSeen():
             return dataclasses.replace(state, drains={drain.task_id: drain for drain in event.drains})
         case Wished():
             return dataclasses.replace(state, wish=event)
         case RestartAsked():
             return dataclasses.replace(state, restarts=state.restarts | {event.task_id})
+        case MountAnswered():
+            return dataclasses.replace(state, mount_calls=mounting.answered(state.mount_calls, event))
         case Decided():
             return _decided(state, event)
     assert_never(event)
@@ -266,7 +269,7 @@ def _flowed(state: State, event: Decided) -> State:
 
 
 def _remembered(state: State, event: Decided) -> State:
-    before = Kept(state.kept_framework_id, state.records, state.retired, state.history)
+    before = Kept(state.kept_framework_id, state.records, state.retired, state.history, state.mounts)
     kept = after(before, event.effects)
     if kept is before:
         return state
@@ -284,6 +287,7 @@ def _remembered(state: State, event: Decided) -> State:
         records=kept.records,
         retired=kept.retired,
         history=kept.history,
+        mounts=kept.mounts,
         restarts=state.restarts - gone,
         reports=_without(state.reports, ended),
         kills=_without(state.kills, ended),
@@ -376,7 +380,16 @@ def _asked(state: State, event: Decided) -> State:
                 removals[effect.address] = once_more(removals.get(effect.address), at)
             case _:
                 pass
-    return dataclasses.replace(state, questions=questions, kills=kills, removals=removals, asked_all_at=asked_all_at)
+    return mounting.settled(
+        dataclasses.replace(
+            state,
+            questions=questions,
+            kills=kills,
+            removals=removals,
+            asked_all_at=asked_all_at,
+            mount_calls=mounting.asked(state.mount_calls, event.effects, at),
+        )
+    )
 
 
 # State into effects ---------------------------------------------------------------------------------------------------
@@ -401,6 +414,7 @@ def decide(state: State, now: float) -> tuple[Effect, ...]:
         *_questions(state, now),
         *_kills(state, now),
         *_removals(state, now),
+        *mounting.steps(state, now),
         *answered,
         *_flow(state, still_waiting, now),
     )

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from framework import config, configuring, launch
+from framework import config, configuring, launch, secrets_folder
 from framework.alluxio.drain import Drainer, Leaving
 from framework.alluxio.figures import Poller, Targets
+from framework.alluxio.mounts import Mounter, NoSecret
 from framework.alluxio.watch import Addresses, Watch
 from framework.api.app import Artefacts, Role, Service, Standing, application
 from framework.api.metrics import WORKER_SERIES
@@ -30,7 +31,19 @@ from framework.configuring import Configured
 from framework.loop import Loop
 from framework.memory import after, newly_wanted, resumed
 from framework.mesos import Identity, Mesos
-from framework.messages import CacheSeen, DrainsSeen, Effect, KeepWanted, Launch, RemoveMember, Stop
+from framework.messages import (
+    CacheSeen,
+    DrainsSeen,
+    Effect,
+    KeepWanted,
+    Launch,
+    MakeMount,
+    MountAnswered,
+    RemoveMember,
+    Stop,
+    Unmount,
+    UpdateMount,
+)
 from framework.model import ExitCode, Journal, Kept, Kind, Wanted, group_named, kind_of
 from framework.planner import State, registered_workers
 from framework.series import Sampler, Series
@@ -153,6 +166,7 @@ class _Leading:
     poller: Poller
     sampler: Sampler
     drainer: Drainer
+    mounter: Mounter
 
 
 class _Scheduler:
@@ -207,6 +221,7 @@ class _Scheduler:
             lambda event, is_done: self._led().loop.change(event, is_done, CHANGE_PATIENCE),
             values,
             self._configurations,
+            self._secret_mistake,
         )
         self._server = Server(application(service), front.bound, front.tls, configuration.api_proxies)
 
@@ -309,6 +324,7 @@ class _Scheduler:
             retired=kept.retired,
             kept_framework_id=kept.framework_id,
             history=kept.history,
+            mounts=kept.mounts,
         )
         loop = Loop(state, store, self._act, time.time, self._session.may_act, self._tally, self._chronicle)
         identity = dataclasses.replace(
@@ -330,7 +346,19 @@ class _Scheduler:
             self._identity.user,
             self._configuration.decommission_drain,
         )
-        self._leading = _Leading(loop, mesos, watch, self._alluxio_leader(watch), poller, sampler, drainer)
+
+        def mounted(answered: MountAnswered) -> None:
+            loop.post(answered)
+            watch.wake()
+
+        mounter = Mounter(
+            lambda: master_addresses(loop.snapshot) if self._session.may_act() else (),
+            self._secret,
+            mounted,
+            self._configuration.security,
+            self._identity.user,
+        )
+        self._leading = _Leading(loop, mesos, watch, self._alluxio_leader(watch), poller, sampler, drainer, mounter)
         while not self._notices.empty():  # what came before the loop could be told
             if (stop := self._notices.get()) is not None:
                 loop.post(stop)
@@ -400,6 +428,7 @@ class _Scheduler:
             self._leading.poller.stop()
             self._leading.sampler.stop()
             self._leading.drainer.stop()
+            self._leading.mounter.stop()
             if self._leading.alluxio is not None:
                 self._leading.alluxio.stop()
         self._chronicle.close()  # which ends the streams, that the server need not wait for them
@@ -434,10 +463,25 @@ class _Scheduler:
             match effect:
                 case RemoveMember():
                     led.watch.remove(effect.address, job=effect.job)
+                case MakeMount() | UpdateMount() | Unmount():
+                    led.mounter.do(effect, state.mount_calls[effect.record.mount.path].asked_at)
                 case KeepWanted():
                     led.mesos.ask_for(least(state.wanted, Kept(records=state.records, history=state.history)))
                 case _:
                     pass
+
+    def _secret(self, name: str) -> str:
+        try:
+            return secrets_folder.read(self._configuration.secrets_dir, name)
+        except secrets_folder.SecretProblem as problem:
+            raise NoSecret(str(problem)) from None
+
+    def _secret_mistake(self, name: str) -> str:
+        try:
+            self._secret(name)
+        except NoSecret as problem:
+            return str(problem)
+        return ""
 
     def _sources(self, configuration: Configuration) -> launch.Sources:
         served = self._artefacts

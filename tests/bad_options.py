@@ -40,6 +40,8 @@ _OF_OPTION: Final[dict[str, list[Any]]] = {
     "properties": ["a", "=b", "a b=c", "a=b;c"],
     "data-dir": ["/", "data", "a/b"],
     "ram-dir": ["/", "data"],
+    "mounts": ["s3", "/a", "s3://bucket", 5],
+    "secrets-dir": ["/", "data"],
     "master-heap": ["63MB", "63", "much"],
     "job-master-heap": ["63MB"],
     "worker-heap": ["63MB"],
