@@ -245,12 +245,12 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
     ),
     (r"NoSuchBucket|bucket does not exist", "there is no bucket {store}: make it, or correct the name"),
     (
-        r"SignatureDoesNotMatch|InvalidAccessKeyId|AccessDenied|\b403\b|Forbidden",
-        "the store refuses these keys for {uri}: correct the secrets, or let them read it",
-    ),
-    (
         r"Unable to load AWS credentials",
         "no keys are given for {uri}: give s3a.accessKeyId and s3a.secretKey, each as a secret",
+    ),
+    (
+        r"SignatureDoesNotMatch|InvalidAccessKeyId|AccessDenied|\b403\b|Forbidden",
+        "the store refuses these keys for {uri}: correct the secrets, or let them read it",
     ),
     (
         r"did not complete before the request timeout|timed? ?out|SocketTimeout|timeout exception",
@@ -281,10 +281,14 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
 )
 
 
+_PROPERTY: Final = re.compile(r'properties \{\s+key: "(?:\\.|[^"\\])*"\s+value: "(?:\\.|[^"\\])*"\s+\}\s*')
+_CALLED: Final = re.compile(r"^\S+ answered \w+: |mount command: .*?\bMountContext\{.*?\n\}(\n|$)", re.DOTALL)
+
+
 def explained(reason: str, mount: Mount, secrets: Iterable[str]) -> str:
     """What Alluxio said, as one sentence without its end, and without a secret."""
     # What it was called with comes first, secrets too; it may say the very words that are looked for.
-    said = re.sub(r"mount command: .*?\bMountContext\{.*?\n\}\n", "", reason, flags=re.DOTALL)
+    said = _CALLED.sub("", _PROPERTY.sub("", reason))
     for pattern, sentence in _MEANINGS:
         if match := re.search(pattern, said):
             return _without(_filled(sentence, mount, match), secrets)
