@@ -265,7 +265,7 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
         "nothing listens at {1}, where the store of {uri} should: correct the address, or start it",
     ),
     (
-        r"UnknownHostException: ([\w.-]+)|Unable to execute HTTP request: ([\w.-]+)$",
+        r"UnknownHostException: ([\w.-]+)|HTTP request: ([\w.-]+)(?:: [^:]*(?:not known|resolution|No address)[^:]*)?$",
         "nobody knows the host {1}, where the store of {uri} should be: correct the address",
     ),
     (r"Ufs path \S+ does not exist|404 Not Found", "there is no {uri}: make it in the store, or correct the name"),

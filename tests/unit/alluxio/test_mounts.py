@@ -74,6 +74,10 @@ MOUNT = Mount("/s3", "s3://data/x")
             "nobody knows the host no-such-host.invalid, where the store of s3://data/x should be: correct the address",
         ),
         (
+            f"{S3}no-such-host.invalid: Name or service not known",
+            "nobody knows the host no-such-host.invalid, where the store of s3://data/x should be: correct the address",
+        ),
+        (
             f"{ACQUIRED}Ufs path s3://data/x does not exist",
             "there is no s3://data/x: make it in the store, or correct the name",
         ),
