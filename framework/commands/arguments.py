@@ -39,7 +39,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     _command(commands, "workers", "show the workers: how many are wanted, what each caches, which leave")
     _add_groups(commands)
     mounts = _command(commands, "mounts", "show the storages in the namespace, or one: where, how, and why not")
-    mounts.add_argument("path", nargs="?", default="", type=_path, metavar="PATH", help="such as /data/s3 (all)")
+    mounts.add_argument("path", nargs="?", default=None, type=_path, metavar="PATH", help="such as /data/s3 (all)")
     _add_plan(commands)
     tasks = _command(commands, "tasks", "show all tasks, or all that is known of one")
     tasks.add_argument("name", nargs="?", default="", metavar="NAME", help="such as worker-3 (all)")
