@@ -99,6 +99,7 @@ class Configuration:
     alluxio_uri: str
     executor_uri: str
     java_uri: str
+    under_storage_jars: tuple[str, ...]
     python: str
     under_storage: str
     mounts: tuple[Mount, ...]

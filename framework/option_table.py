@@ -18,6 +18,7 @@ from framework.option_types import (
     CPUS,
     FILE,
     FOLDER,
+    JARS,
     MESOS,
     MOUNTS,
     NAME,
@@ -342,6 +343,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "java-uri", "artefacts", URI, "", "a Java 17 runtime's tarball for agents that have none", ALL, asset="java"
+    ),
+    Option(
+        "under-storage-jars",
+        "artefacts",
+        JARS,
+        "",
+        "jars of further under-storages that the agents fetch, with ',' between them: each one whole, as Alluxio takes "
+        "extensions",
+        ALL,
     ),
     Option(
         "python",

@@ -365,6 +365,26 @@ CONSTRAINTS: Final = Type(
 )
 
 
+def _read_jars(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for part in found:
+        if not re.fullmatch(_JAR, part):
+            raise Invalid(f"{part!r} is no address of a jar; {JARS.advice}")
+    if len(names := {part.rpartition("/")[2] for part in found}) < len(found):
+        raise Invalid(f"two jars have one name ({', '.join(sorted(names))}); rename one")
+    return found
+
+
+_JAR: Final = r"(/|[a-z][a-z0-9+.-]*://)[^\s,]*[^\s,/]\.jar"
+JARS: Final = Type(
+    _read_jars,
+    "URIS",
+    "write URIs or absolute paths that end in .jar, with ',' between them",
+    _text_schema(rf"\s*{_JAR}\s*(,\s*{_JAR}\s*)*"),
+    (),
+)
+
+
 def _read_mounts(text: str) -> tuple[Mount, ...]:
     try:
         return namespace.read(text)

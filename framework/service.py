@@ -490,6 +490,7 @@ class _Scheduler:
             alluxio=configuration.alluxio_uri
             or next(f"{self._api_url}/artefacts/{key}" for key in served.files if key.endswith(".tar.gz")),
             java=configuration.java_uri,
+            extensions=configuration.under_storage_jars,
         )
 
     def _task_infos(self, effect: Launch, state: State) -> Sequence[Mapping[str, Any]]:

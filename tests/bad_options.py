@@ -42,6 +42,7 @@ _OF_OPTION: Final[dict[str, list[Any]]] = {
     "ram-dir": ["/", "data"],
     "mounts": ["s3", "/a", "s3://bucket", 5],
     "secrets-dir": ["/", "data"],
+    "under-storage-jars": ["gcs", "/a/b.tar", "a.jar", "/a.jar /b.jar", 5],
     "master-heap": ["63MB", "63", "much"],
     "job-master-heap": ["63MB"],
     "worker-heap": ["63MB"],

@@ -237,7 +237,7 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
     ),
     (
         r"No Under File System Factory found",
-        "there is no under-storage for {uri}: give an Alluxio that has it",
+        "there is no under-storage for {uri}: name its jar in --under-storage-jars",
     ),
     (
         r"Unable to create an UnderFileSystem instance",

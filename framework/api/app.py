@@ -110,7 +110,8 @@ class Service:
     def around(self, state: State) -> mounts.Surroundings:
         """What mounts must fit into."""
         current = self.current(state)
-        return mounts.Surroundings(current.under_storage, None if current.alluxio_uri else namespace.BUNDLED)
+        brought = current.alluxio_uri or current.under_storage_jars
+        return mounts.Surroundings(current.under_storage, None if brought else namespace.BUNDLED)
 
     def add(self, configurations: Iterable[Configuration]) -> None:
         for configuration in configurations:

@@ -43,7 +43,7 @@ MOUNT = Mount("/s3", "s3://data/x")
         ),
         (
             f"{ACQUIRED}No Under File System Factory found for: gs://bucket/x",
-            "there is no under-storage for s3://data/x: give an Alluxio that has it",
+            "there is no under-storage for s3://data/x: name its jar in --under-storage-jars",
         ),
         (
             f"{ACQUIRED}NoSuchBucket:The specified bucket does not exist",
