@@ -4,14 +4,13 @@ whatever gets lost, nothing that others mounted is ever touched, and what is wan
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from framework import mounting, mounts
-from framework.memory import Kept, after
+from framework.memory import Kept, after, resumed
 from framework.messages import CacheSeen, Decided, KeepWanted, MakeMount, MountAnswered, Unmount, UpdateMount, Wished
 from framework.model import CacheReport, HistoryEntry, Mount, MountPoint, Secret
 from framework.mounting import Standing
@@ -40,13 +39,11 @@ class World:
         self.state = self._begun()
 
     def _begun(self) -> State:
-        history = self.kept.history
-        want = dataclasses.replace(wanted(workers=0), mounts=history[-1].mounts if history else ())
         return State(
-            want,
+            resumed(self.kept, wanted(workers=0), {}),
             kept_framework_id="framework-1",
             framework_id="framework-1",
-            history=history,
+            history=self.kept.history,
             mounts=self.kept.mounts,
             connected=True,
         )

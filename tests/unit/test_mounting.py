@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from framework import mounting, mounts
+from framework.memory import Kept, after, newly_wanted, resumed
 from framework.messages import (
     CacheSeen,
     Decided,
@@ -166,3 +167,14 @@ def test_an_answer_to_an_earlier_call_says_nothing_of_this_one() -> None:
     found = decided(state(), 10.0, MakeMount(RECORD))
     assert evolve(found, MountAnswered("/s3", 9.0, 12.0, "late")).mount_calls == found.mount_calls
     assert evolve(found, MountAnswered("/other", 10.0, 12.0)).mount_calls == found.mount_calls
+
+
+def test_the_option_holds_at_the_first_start_and_never_again() -> None:
+    given = dataclasses.replace(wanted(), mounts=(S3,))
+    first = resumed(Kept(), given, {})
+    assert first.mounts == (S3,)
+    kept = after(Kept(), newly_wanted(Kept(), first, {}, 1.0))
+    assert kept.history[-1].mounts == (S3,)
+    other = dataclasses.replace(wanted(), mounts=(Mount("/t", "/nfs"),))
+    assert resumed(kept, other, {}).mounts == (S3,)
+    assert newly_wanted(kept, resumed(kept, other, {}), {}, 2.0) == ()
