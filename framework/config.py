@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from framework.model import MEMBER_PORTS, Constraint, Journal, Kind, Need, VolumeNeed, Wanted
+from framework.model import MEMBER_PORTS, Constraint, Journal, Kind, Mount, Need, VolumeNeed, Wanted
 from framework.option_table import (
     BY_NAME,
     ENVIRONMENT_PREFIX,
@@ -102,8 +102,11 @@ class Configuration:
     alluxio_uri: str
     executor_uri: str
     java_uri: str
+    under_storage_jars: tuple[str, ...]
     python: str
     under_storage: str
+    mounts: tuple[Mount, ...]
+    secrets_dir: str
     security: str
     properties: tuple[tuple[str, str], ...]
     java_options: tuple[str, ...]
@@ -311,6 +314,7 @@ class Configuration:
                 Kind.WORKER: self.worker_placement,
                 Kind.PROXY: self.proxy_placement,
             },
+            mounts=self.mounts,
         )
 
 

@@ -55,7 +55,9 @@ class Configured:
             else group
             for name, group in own.groups.items()
         }
-        return dataclasses.replace(own, workers=now.workers, released=now.released, paused=now.paused, groups=groups)
+        return dataclasses.replace(
+            own, workers=now.workers, released=now.released, paused=now.paused, groups=groups, mounts=now.mounts
+        )
 
     def entry(self, state: State, now: float) -> HistoryEntry:
         return dataclasses.replace(

@@ -25,6 +25,7 @@ from framework.sizing import EXECUTOR_CPUS, EXECUTOR_MEMORY
 DOCUMENT_VERSION: Final = 2
 CONF: Final = "${SANDBOX}/conf"
 EXECUTOR_FILE: Final = "alluxio-mesos-executor.pyz"
+EXTENSIONS: Final = "under-storages"  # a folder in the sandbox
 LOG_FILE_SIZE: Final = "10MB"
 LOG_FILES: Final = 3
 ALIVE_SECONDS: Final = 5.0  # between two looks at a process that is ready, and the time that it has to answer
@@ -83,6 +84,7 @@ class Sources:
     executor: str
     alluxio: str
     java: str = ""
+    extensions: tuple[str, ...] = ()  # jars of under-storages
 
 
 def task_info(
@@ -142,7 +144,12 @@ def new_volumes(launch: Launch, record: Record, owner: wire.Owner) -> tuple[Reso
 def _uris(sources: Sources) -> list[dict[str, Any]]:
     """C20: fetched once per agent; the addresses hold a digest, so a cached file is never a stale one."""
     archives = [{"value": uri, "extract": True, "cache": True} for uri in (sources.alluxio, sources.java) if uri]
-    return [{"value": sources.executor, "extract": False, "cache": True, "output_file": EXECUTOR_FILE}, *archives]
+    extensions = [
+        {"value": uri, "extract": False, "cache": True, "output_file": f"{EXTENSIONS}/{uri.rpartition('/')[2]}"}
+        for uri in sources.extensions
+    ]
+    executor = {"value": sources.executor, "extract": False, "cache": True, "output_file": EXECUTOR_FILE}
+    return [executor, *archives, *extensions]
 
 
 def _environment(variables: Mapping[str, str], secrets: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -354,6 +361,7 @@ def _process(configuration: Configuration, record: Record, process: Process) -> 
         *flags,
         *configuration.extras[process.name].java_options,
         *_common_flags(process.name, _conf(record.kind, process.name)),
+        *([f"-Dalluxio.extensions.dir=${{SANDBOX}}/{EXTENSIONS}"] if configuration.under_storage_jars else []),
         "-cp",
         "${CLASS_PATH}",
         process.main,

@@ -6,21 +6,31 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from framework.messages import Effect, Erase, Forget, Keep, KeepFrameworkId, KeepUninstalling, KeepWanted, Launch
+from framework.messages import (
+    Effect,
+    Erase,
+    Forget,
+    ForgetMount,
+    Keep,
+    KeepFrameworkId,
+    KeepMount,
+    KeepUninstalling,
+    KeepWanted,
+    Launch,
+    MakeMount,
+    UpdateMount,
+)
 from framework.model import Group, GroupEntry, HistoryEntry, Kept, Wanted, group_named
 
 __all__ = ["KEPT_ENTRIES", "REMEMBERED", "Kept", "after", "following", "newly_wanted", "overridden", "resumed"]
 
 KEPT_ENTRIES: Final = 20
+# The effects that a store writes.
 REMEMBERED: Final = (
-    KeepFrameworkId,
-    KeepWanted,
-    Launch,
-    Keep,
-    Forget,
-    KeepUninstalling,
-    Erase,
-)  # the effects that a store writes
+    *(KeepFrameworkId, KeepWanted, Launch, Keep, Forget),
+    *(MakeMount, UpdateMount, KeepMount, ForgetMount),
+    *(KeepUninstalling, Erase),
+)
 
 
 def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
@@ -30,6 +40,7 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
         return kept
     framework_id, records, retired, history = kept.framework_id, dict(kept.records), dict(kept.retired), kept.history
     uninstalling = kept.uninstalling
+    mounts = dict(kept.mounts)
     for effect in remembered:
         match effect:
             case KeepFrameworkId():
@@ -43,11 +54,15 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
             case Forget():
                 records.pop(effect.slot, None)
                 retired[effect.slot] = effect.attempt
+            case MakeMount() | UpdateMount() | KeepMount():
+                mounts[effect.record.mount.path] = effect.record
+            case ForgetMount():
+                mounts.pop(effect.path, None)
             case KeepUninstalling():
                 uninstalling = True
             case Erase():
                 return Kept(uninstalling=True)  # the mark goes last: until then no scheduler may begin anew
-    return Kept(framework_id, records, retired, history, uninstalling)
+    return Kept(framework_id, records, retired, history, mounts, uninstalling)
 
 
 def newly_wanted(
@@ -75,6 +90,7 @@ def newly_wanted(
         dict(given or {}),
         tuple(sorted(wanted.paused)),
         kept.history[-1].groups if kept.history else first,
+        wanted.mounts,
     )
     if kept.history and dataclasses.replace(kept.history[-1], number=number, at=now) == entry:
         return ()
@@ -83,13 +99,15 @@ def newly_wanted(
 
 def resumed(kept: Kept, wanted: Wanted, options: Mapping[str, str], first: tuple[GroupEntry, ...] = ()) -> Wanted:
     """What is wanted after a restart: the number of workers that was asked for last holds until the option itself says
-    something else than it did then. A plan that rested goes on to rest. ``first`` are the groups that a service begins
-    with.
+    something else than it did then. A plan that rested goes on to rest, and mounts are as they were asked for last.
+    ``first`` are the groups that a service begins with.
     """
     if not kept.history:
         return dataclasses.replace(wanted, groups=_counted(wanted.groups, first))
     last = kept.history[-1]
-    wanted = dataclasses.replace(wanted, paused=frozenset(last.paused), groups=_counted(wanted.groups, last.groups))
+    wanted = dataclasses.replace(
+        wanted, paused=frozenset(last.paused), groups=_counted(wanted.groups, last.groups), mounts=last.mounts
+    )
     if last.options.get("workers") != options.get("workers"):
         return wanted
     return dataclasses.replace(wanted, workers=last.workers, released=frozenset(last.released))
@@ -104,6 +122,7 @@ def following(wanted: Wanted, entry: HistoryEntry) -> Wanted:
         proxies=entry.proxies,
         paused=frozenset(entry.paused),
         groups=_counted(wanted.groups, entry.groups),
+        mounts=entry.mounts,
     )
 
 

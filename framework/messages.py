@@ -14,6 +14,7 @@ from framework.model import (
     Drain,
     HistoryEntry,
     Holding,
+    MountRecord,
     NewVolume,
     Offer,
     Policy,
@@ -153,6 +154,21 @@ class RestartAsked:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class MountAnswered:
+    """What became of a call for a mount that was made at ``asked_at``: ``reason`` says why it failed, "" where it did
+    not.
+    """
+
+    path: str
+    asked_at: float
+    at: float
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason or 'Alluxio has done so'}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Decided:
     """The effects of the last decision, now saved and about to be acted on: they are facts from here on."""
 
@@ -172,6 +188,7 @@ Event = (
     | DrainsSeen
     | Wished
     | RestartAsked
+    | MountAnswered
     | Decided
 )
 
@@ -359,6 +376,59 @@ class RemoveMember:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class MakeMount:
+    """Mount a storage where nothing is mounted. The record is written first."""
+
+    record: MountRecord
+
+    def __str__(self) -> str:
+        return f"mounting {self.record.mount.uri} at {self.record.mount.path}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UpdateMount:
+    """Give a mount of ours other options. The record is written first."""
+
+    record: MountRecord
+    why: str
+
+    def __str__(self) -> str:
+        return f"laying the options of {self.record.mount.path} on again: {self.why}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unmount:
+    """End a mount of ours; its record goes once it is seen that it is no more."""
+
+    record: MountRecord
+    why: str
+
+    def __str__(self) -> str:
+        return f"unmounting {self.record.mount.path}: {self.why}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeepMount:
+    """Write that a mount of ours is as it was asked for."""
+
+    record: MountRecord
+
+    def __str__(self) -> str:
+        return f"{self.record.mount.uri} is mounted at {self.record.mount.path}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ForgetMount:
+    """Remove the record of a mount that is none of ours any more."""
+
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: its mount is forgotten, {self.why}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Suppress:
     def __str__(self) -> str:
         return "nothing to launch: asking Mesos for no more offers"
@@ -439,6 +509,11 @@ Effect = (
     | Kill
     | Shutdown
     | RemoveMember
+    | MakeMount
+    | UpdateMount
+    | Unmount
+    | KeepMount
+    | ForgetMount
     | Suppress
     | Revive
     | Stop

@@ -320,6 +320,50 @@ class Group:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Secret:
+    """The name of a secret, which stands where the secret itself must not."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mount:
+    """Which storage is wanted where in the namespace, and how it is reached. ``readonly``: nothing is written to it
+    through Alluxio; ``shared``: every user may use it.
+    """
+
+    path: str
+    uri: str
+    options: Mapping[str, str | Secret] = dataclasses.field(default_factory=dict)
+    readonly: bool = False
+    shared: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MountRecord:
+    """A mount that this service makes, written before Alluxio is asked for it: ``mount`` is what was asked for last,
+    and ``at`` when. Its ``mark`` is laid on it among its options: what bears it is this one and no other.
+    ``proved`` turns true once Alluxio has done so and the storage has answered.
+    """
+
+    mount: Mount
+    mark: str
+    at: float
+    proved: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MountPoint:
+    """A line of Alluxio's mount table. The values of options that are secrets are hidden in it."""
+
+    path: str
+    uri: str
+    options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    readonly: bool = False
+    shared: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Wanted:
     """The operator's word: how many of each kind (``None`` = one on each agent that fits), what each needs, and the id
     of the configuration, of all of it and of what each kind is launched with. ``paused`` are plans that rest.
@@ -339,6 +383,7 @@ class Wanted:
     paused: frozenset[str] = frozenset()
     groups: Mapping[str, Group] = dataclasses.field(default_factory=dict)  # by ``worker-NAME``
     placements: Mapping[Kind, tuple[Constraint, ...]] = dataclasses.field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()  # by path
 
     def groups_of(self, kind: Kind) -> tuple[str, ...]:
         """The groups of a kind, the default one first."""
@@ -423,6 +468,7 @@ class HistoryEntry:
     given: Mapping[str, str] = dataclasses.field(default_factory=dict)
     paused: tuple[str, ...] = ()  # plans that rest
     groups: tuple[GroupEntry, ...] = ()  # of workers, beside the default one; by their names
+    mounts: tuple[Mount, ...] = ()  # by path
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -486,13 +532,15 @@ class Record:
 class Kept:
     """Everything that a store holds: what a scheduler starts from. ``records`` by slot; ``retired`` has the last
     attempt of each forgotten slot, so that no task id is ever used again; ``history`` is what was wanted, the oldest
-    first. ``uninstalling``: somebody began to remove the service for good.
+    first; ``mounts`` are those that this service made, by path. ``uninstalling``: somebody began to remove the service
+    for good.
     """
 
     framework_id: str = ""
     records: Mapping[str, Record] = dataclasses.field(default_factory=dict)
     retired: Mapping[str, int] = dataclasses.field(default_factory=dict)
     history: tuple[HistoryEntry, ...] = ()
+    mounts: Mapping[str, MountRecord] = dataclasses.field(default_factory=dict)
     uninstalling: bool = False
 
 
@@ -560,8 +608,8 @@ class Member:
 @dataclasses.dataclass(frozen=True, slots=True)
 class CacheReport:
     """The last word of Alluxio: its primary master ("host:port", None when none answers, with the reason), the workers
-    that it lists, the members of its quorum (none with a journal of another kind), and each master that was asked with
-    what it is: primary, standby, starting or unreachable.
+    that it lists, the members of its quorum (none with a journal of another kind), each master that was asked with
+    what it is: primary, standby, starting or unreachable, and the mount table by path (None when it was not told).
     """
 
     primary: str | None = None
@@ -570,6 +618,7 @@ class CacheReport:
     at: float = 0.0
     members: tuple[Member, ...] = ()
     masters: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[MountPoint, ...] | None = None
 
 
 class DrainStep(enum.StrEnum):

@@ -20,8 +20,10 @@ from framework.option_types import (
     FIXED_PORT,
     FOLDER,
     IMAGE,
+    JARS,
     JAVA_OPTIONS,
     MESOS,
+    MOUNTS,
     NAME,
     NETWORK,
     NO_YES,
@@ -354,6 +356,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "java-uri", "artefacts", URI, "", "a Java 17 runtime's tarball for agents that have none", ALL, asset="java"
     ),
     Option(
+        "under-storage-jars",
+        "artefacts",
+        JARS,
+        "",
+        "jars of further under-storages that the agents fetch, with ',' between them: each one whole, as Alluxio takes "
+        "extensions",
+        ALL,
+    ),
+    Option(
         "python",
         "artefacts",
         line("COMMAND"),
@@ -368,6 +379,22 @@ OPTIONS: Final[tuple[Option, ...]] = (
         None,
         "the storage at the root of the namespace",
         fixed("Alluxio's journal holds the root of the namespace", ALL),
+    ),
+    Option(
+        "mounts",
+        "alluxio",
+        MOUNTS,
+        "",
+        "the storages below the root at the first start: /path=URI with ';' between several",
+        fixed("the first start takes it; ask PUT /v1/mounts/PATH from then on"),
+    ),
+    Option(
+        "secrets-dir",
+        "alluxio",
+        FOLDER,
+        "",
+        "the folder that holds the secrets which mounts name, a file each; read when a mount is made",
+        PROCESS,
     ),
     Option(
         "security",

@@ -16,8 +16,8 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from framework import placement
-from framework.model import Constraint
+from framework import namespace, placement
+from framework.model import Constraint, Mount
 
 MIB: Final = 1024 * 1024
 
@@ -494,5 +494,42 @@ CONSTRAINTS: Final = Type(
     "CONSTRAINTS",
     placement.ADVICE,
     _text_schema(f"{_CONSTRAINT}(;{_CONSTRAINT})*"),
+    (),
+)
+
+
+def _read_jars(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for part in found:
+        if not re.fullmatch(_JAR, part):
+            raise Invalid(f"{part!r} is no address of a jar; {JARS.advice}")
+    if len(names := {part.rpartition("/")[2] for part in found}) < len(found):
+        raise Invalid(f"two jars have one name ({', '.join(sorted(names))}); rename one")
+    return found
+
+
+_JAR: Final = r"(/|[a-z][a-z0-9+.-]*://)[^\s,]*[^\s,/]\.jar"
+JARS: Final = Type(
+    _read_jars,
+    "URIS",
+    "write URIs or absolute paths that end in .jar, with ',' between them",
+    _text_schema(rf"\s*{_JAR}\s*(,\s*{_JAR}\s*)*"),
+    (),
+)
+
+
+def _read_mounts(text: str) -> tuple[Mount, ...]:
+    try:
+        return namespace.read(text)
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+
+
+_MOUNT: Final = r"\s*(/[^;=\s][^;=]*=\s*[^;\s]+\s*)?"
+MOUNTS: Final = Type(
+    _read_mounts,
+    "MOUNTS",
+    "write /path=URI with ';' between several, such as /s3=s3://bucket/folder;/nfs=/mnt/nfs",
+    _text_schema(f"{_MOUNT}(;{_MOUNT})*"),
     (),
 )

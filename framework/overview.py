@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from framework import grouping, views
+from framework import grouping, mounting, mounts, namespace, views
 from framework.charts import Chart, chart
 from framework.config import Configuration
 from framework.model import CachingWorker, Kind, Record, group_named
@@ -124,6 +124,19 @@ class GroupShown:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class MountShown:
+    """A storage in the namespace; ``by`` says who mounted it, "" where nobody has."""
+
+    path: str
+    uri: str
+    tone: Tone
+    standing: str
+    how: str
+    by: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PlanShown:
     name: str
     title: str
@@ -176,6 +189,7 @@ class Overview:
     more_agents: int
     waiting: tuple[str, ...]
     more_waiting: int
+    mounts: tuple[MountShown, ...]
     charts: Charts | None
     links: tuple[tuple[str, str], ...]
 
@@ -212,6 +226,7 @@ def overview(
         more_agents=max(0, len(agents) - MOST),
         waiting=tuple(waiting[:WAITING]),
         more_waiting=max(0, len(waiting) - WAITING),
+        mounts=tuple(_mounts(state, now)),
         charts=_charts(samples),
         links=tuple(_links(state)),
     )
@@ -246,6 +261,10 @@ def verdict(state: State, trouble: str, found: Sequence[Plan]) -> Verdict:
         done = len(steps["deploy"]) - len(deploying)
         said = f"Being deployed: {done} of {len(steps['deploy'])} steps are done"
         return Verdict(Tone.BAD if is_stuck else Tone.BUSY, said, _told(deploying))
+    if mounting_still := [step for step in steps.get("mounts", []) if step.status is not Status.READY]:
+        is_stuck = any(step.status is Status.DELAYED for step in mounting_still)
+        said = _counted(len(mounting_still), "storage", "is not mounted as it is wanted")
+        return Verdict(Tone.BAD if is_stuck else Tone.BUSY, said, _told(mounting_still))
     count = len(registered_workers(state.cache))
     return Verdict(Tone.GOOD, "All is well", f"Alluxio serves with {counted(count, 'worker')}.")
 
@@ -384,6 +403,31 @@ def _groups(state: State) -> tuple[GroupShown, ...]:
         )
         for name in names
     )
+
+
+_MOUNT_TONES: Final = {
+    mounting.Standing.MOUNTED: Tone.GOOD,
+    mounting.Standing.FOREIGN: Tone.IDLE,
+    mounting.Standing.FAILING: Tone.BAD,
+}
+
+
+def _mounts(state: State, now: float) -> Iterable[MountShown]:
+    for path in mounting.all_paths(state):
+        found = mounts.as_document(state, path, now)
+        if found is None:
+            continue
+        how = "read-only" if found["readonly"] else "read and write"
+        ours = found["own"] or path == namespace.ROOT
+        yield MountShown(
+            path,
+            found["uri"],
+            _MOUNT_TONES.get(found["state"], Tone.BUSY),
+            found["state"],
+            f"{how}, shared" if found["shared"] else how,
+            "this service" if ours else "somebody else" if found["mounted"] else "",
+            found["reason"],
+        )
 
 
 # Why is it not doing more? --------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar, assert_never
 
-from framework import placement, removal, volumes
+from framework import mounting, placement, removal, volumes
 from framework.matching import answers
 from framework.memory import Kept, after, following
 from framework.messages import (
@@ -35,6 +35,7 @@ from framework.messages import (
     KeepWanted,
     Kill,
     Launch,
+    MountAnswered,
     Offered,
     OperationUpdated,
     Reconcile,
@@ -136,13 +137,15 @@ def evolve(state: State, event: Event) -> State:
             reason = _what_to_do(state, event)
             return dataclasses.replace(state, connected=False, trouble=reason, stop=Stop(event.exit_code, reason))
         case CacheSeen():
-            return dataclasses.replace(state, cache=event.report)
+            return mounting.settled(dataclasses.replace(state, cache=event.report))
         case DrainsSeen():
             return dataclasses.replace(state, drains={drain.task_id: drain for drain in event.drains})
         case Wished():
             return dataclasses.replace(state, wish=event)
         case RestartAsked():
             return dataclasses.replace(state, restarts=state.restarts | {event.task_id})
+        case MountAnswered():
+            return dataclasses.replace(state, mount_calls=mounting.answered(state.mount_calls, event))
         case Decided():
             return _decided(state, event)
     assert_never(event)
@@ -284,7 +287,9 @@ def _flowed(state: State, event: Decided) -> State:
 def _remembered(state: State, event: Decided) -> State:
     if any(isinstance(effect, Erase) for effect in event.effects):
         return dataclasses.replace(state, erased=True)  # what is in memory tells what was done
-    before = Kept(state.kept_framework_id, state.records, state.retired, state.history, state.uninstalling)
+    before = Kept(
+        state.kept_framework_id, state.records, state.retired, state.history, state.mounts, state.uninstalling
+    )
     kept = after(before, event.effects)
     if kept is before:
         return state
@@ -303,6 +308,7 @@ def _remembered(state: State, event: Decided) -> State:
         retired=kept.retired,
         history=kept.history,
         uninstalling=kept.uninstalling,
+        mounts=kept.mounts,
         restarts=state.restarts - gone,
         reports=_without(state.reports, ended),
         kills=_without(state.kills, ended),
@@ -405,7 +411,16 @@ def _asked(state: State, event: Decided) -> State:
                 removals[effect.address] = once_more(removals.get(effect.address), at)
             case _:
                 pass
-    return dataclasses.replace(state, questions=questions, kills=kills, removals=removals, asked_all_at=asked_all_at)
+    return mounting.settled(
+        dataclasses.replace(
+            state,
+            questions=questions,
+            kills=kills,
+            removals=removals,
+            asked_all_at=asked_all_at,
+            mount_calls=mounting.asked(state.mount_calls, event.effects, at),
+        )
+    )
 
 
 # State into effects ---------------------------------------------------------------------------------------------------
@@ -438,6 +453,7 @@ def decide(state: State, now: float) -> tuple[Effect, ...]:
         *_questions(state, now),
         *_kills(state, now),
         *_removals(state, now),
+        *mounting.steps(state, now),
         *answered,
         *_flow(state, still_waiting, now),
     )

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from framework import config, configuring, launch
+from framework import config, configuring, launch, secrets_folder
 from framework.alluxio.drain import Drainer, Leaving
 from framework.alluxio.figures import Poller, Targets
+from framework.alluxio.mounts import Mounter, NoSecret
 from framework.alluxio.watch import Addresses, Watch
 from framework.api.app import Artefacts, Role, Service, Standing, application
 from framework.api.metrics import WORKER_SERIES
@@ -31,7 +32,21 @@ from framework.configuring import Configured
 from framework.loop import Loop
 from framework.memory import after, newly_wanted, resumed
 from framework.mesos import Identity, Mesos
-from framework.messages import CacheSeen, Discard, DrainsSeen, Effect, Erase, KeepWanted, Launch, RemoveMember, Stop
+from framework.messages import (
+    CacheSeen,
+    Discard,
+    DrainsSeen,
+    Effect,
+    Erase,
+    KeepWanted,
+    Launch,
+    MakeMount,
+    MountAnswered,
+    RemoveMember,
+    Stop,
+    Unmount,
+    UpdateMount,
+)
 from framework.model import ExitCode, GroupEntry, Journal, Kept, Kind, Wanted, group_named, kind_of
 from framework.planner import State, registered_workers
 from framework.removal import UNDER_WAY
@@ -178,6 +193,7 @@ class _Leading:
     poller: Poller
     sampler: Sampler
     drainer: Drainer
+    mounter: Mounter
 
 
 class _Scheduler:
@@ -238,6 +254,7 @@ class _Scheduler:
             lambda event, is_done: self._led().loop.change(event, is_done, CHANGE_PATIENCE),
             values,
             self._configurations,
+            self._secret_mistake,
         )
         self._server = Server(application(service), front.bound, front.tls, configuration.api_proxies)
 
@@ -352,6 +369,7 @@ class _Scheduler:
             history=kept.history,
             uninstalls=leaves,
             uninstalling=kept.uninstalling,
+            mounts=kept.mounts,
         )
         loop = Loop(state, store, self._act, time.time, self._session.may_act, self._tally, self._chronicle)
         identity = dataclasses.replace(
@@ -373,7 +391,19 @@ class _Scheduler:
             self._identity.user,
             self._configuration.decommission_drain,
         )
-        self._leading = _Leading(loop, mesos, watch, self._alluxio_leader(watch), poller, sampler, drainer)
+
+        def mounted(answered: MountAnswered) -> None:
+            loop.post(answered)
+            watch.wake()
+
+        mounter = Mounter(
+            lambda: master_addresses(loop.snapshot) if self._session.may_act() else (),
+            self._secret,
+            mounted,
+            self._configuration.security,
+            self._identity.user,
+        )
+        self._leading = _Leading(loop, mesos, watch, self._alluxio_leader(watch), poller, sampler, drainer, mounter)
         while not self._notices.empty():  # what came before the loop could be told
             if (stop := self._notices.get()) is not None:
                 loop.post(stop)
@@ -444,6 +474,7 @@ class _Scheduler:
             self._leading.poller.stop()
             self._leading.sampler.stop()
             self._leading.drainer.stop()
+            self._leading.mounter.stop()
             if self._leading.alluxio is not None:
                 self._leading.alluxio.stop()
         self._chronicle.close()  # which ends the streams, that the server need not wait for them
@@ -493,6 +524,8 @@ class _Scheduler:
                     led.watch.remove(effect.address, job=effect.job)
                 case Erase():
                     self._say_farewell()
+                case MakeMount() | UpdateMount() | Unmount():
+                    led.mounter.do(effect, state.mount_calls[effect.record.mount.path].asked_at)
                 case KeepWanted():
                     led.mesos.ask_for(least(state.wanted, Kept(records=state.records, history=state.history)))
                 case _:
@@ -503,6 +536,19 @@ class _Scheduler:
             self._configurations.get(effect.record.configuration, self._configuration), effect.record
         )
 
+    def _secret(self, name: str) -> str:
+        try:
+            return secrets_folder.read(self._configuration.secrets_dir, name)
+        except secrets_folder.SecretProblem as problem:
+            raise NoSecret(str(problem)) from None
+
+    def _secret_mistake(self, name: str) -> str:
+        try:
+            self._secret(name)
+        except NoSecret as problem:
+            return str(problem)
+        return ""
+
     def _sources(self, configuration: Configuration) -> launch.Sources:
         served = self._artefacts
         return launch.Sources(
@@ -510,6 +556,7 @@ class _Scheduler:
             alluxio=configuration.alluxio_uri
             or next(f"{self._api_url}/artefacts/{key}" for key in served.files if key.endswith(".tar.gz")),
             java=configuration.java_uri,
+            extensions=configuration.under_storage_jars,
         )
 
     def _task_infos(self, effect: Launch, state: State) -> Sequence[Mapping[str, Any]]:

@@ -22,6 +22,8 @@ from framework.model import (
     Journal,
     Kind,
     Life,
+    Mount,
+    MountRecord,
     Offer,
     Policy,
     Record,
@@ -37,7 +39,8 @@ DEPLOY: Final = "deploy"
 RECOVERY: Final = "recovery"
 DECOMMISSION: Final = "decommission"
 UPDATE: Final = "update"
-PLANS: Final = (DEPLOY, RECOVERY, UPDATE, DECOMMISSION)
+MOUNTS: Final = "mounts"
+PLANS: Final = (DEPLOY, RECOVERY, UPDATE, DECOMMISSION, MOUNTS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,6 +49,28 @@ class Asked:
 
     times: int
     at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MountCall:
+    """What Alluxio was asked last about the mount at a path, how often in a row, and what it answered: ``reason`` says
+    why it failed.
+    """
+
+    mount: Mount
+    times: int
+    asked_at: float
+    unmounts: bool = False
+    answered_at: float | None = None
+    reason: str = ""
+
+    @property
+    def done(self) -> bool:
+        return self.answered_at is not None and not self.reason
+
+    @property
+    def failed(self) -> bool:
+        return self.answered_at is not None and bool(self.reason)
 
 
 def once_more(asked: Asked | None, at: float) -> Asked:
@@ -110,6 +135,7 @@ class State:
     retired: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by slot
     kept_framework_id: str = ""
     history: tuple[HistoryEntry, ...] = ()
+    mounts: Mapping[str, MountRecord] = dataclasses.field(default_factory=dict)  # that were made, by path
     wish: Wished | None = None  # what is asked for and not yet written
     # The subscription.
     framework_id: str = ""
@@ -129,11 +155,12 @@ class State:
     offered_at: float = 0.0
     shown: Mapping[str, float] = dataclasses.field(default_factory=dict)  # our tasks' agents, since their first offer
     acknowledgements: tuple[Acknowledge | AcknowledgeOperation, ...] = ()
-    # What was asked of Mesos, and when.
+    # What was asked of Mesos and Alluxio, and when.
     questions: Mapping[str, Asked] = dataclasses.field(default_factory=dict)  # by task id
     asked_all_at: float = 0.0
     kills: Mapping[str, Asked] = dataclasses.field(default_factory=dict)  # by task id
     removals: Mapping[str, Asked] = dataclasses.field(default_factory=dict)  # by a quorum member's address
+    mount_calls: Mapping[str, MountCall] = dataclasses.field(default_factory=dict)  # of Alluxio, by path
     suppressed: bool = False
     revived_at: float = 0.0
     revived_for: frozenset[Wish] = frozenset()

@@ -318,6 +318,12 @@ def _differences(before: HistoryEntry, entry: HistoryEntry) -> Iterable[str]:
             yield f"group {name} is new" + (f" ({own})" if own else "")
         else:
             yield from (f"group {name}: {change}" for change in _changed(was[name], now[name]))
+    had, has = ({mount.path: mount for mount in one.mounts} for one in (before, entry))
+    for path in sorted({*had, *has}):
+        if path not in has:
+            yield f"{path} is mounted no more"
+        elif had.get(path) != has[path]:
+            yield f"{path} is {has[path].uri}" + (", mounted with other options" if path in had else ", a new mount")
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable[str]:

@@ -75,7 +75,9 @@ def listed(state: State) -> dict[tuple[str, int], CachingWorker]:
 def is_timeless(state: State, now: float) -> bool:
     """Whether all that is told of this state stays the same from now on: nothing ends, or begins, by the clock."""
     memory = max(state.policy.longest_backoff, state.policy.stable_after)
-    if state.drains or any(failure.at + memory > now for failure in state.failures.values()):
+    if state.drains or any(call.failed for call in state.mount_calls.values()):
+        return False
+    if any(failure.at + memory > now for failure in state.failures.values()):
         return False
     reports = (current_report(state, record) for record in state.records.values())
     return all(report is not None and LIFE[report.state] is Life.ACTIVE for report in reports)

@@ -21,19 +21,22 @@ from framework.model import (
     Holding,
     Kept,
     Kind,
+    Mount,
+    MountRecord,
     Offer,
     Range,
     Record,
     Resource,
+    Secret,
     Volume,
     group_named,
     is_group_name,
 )
 
 RECORD_VERSION: Final = 4
-HISTORY_VERSION: Final = 4
+HISTORY_VERSION: Final = 5
 LAYOUT_VERSION: Final = 2
-DOCUMENT_VERSION: Final = 1
+DOCUMENT_VERSION: Final = 2
 DOCUMENT_FORMAT: Final = "alluxio-mesos state"
 A_RECORD: Final = "a launch record"
 AN_ENTRY: Final = "an entry of the history"
@@ -616,9 +619,70 @@ class _GroupDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     released: list[int] = []
 
 
+class _SecretDocument(msgspec.Struct, forbid_unknown_fields=True):
+    secret: str
+
+
+class _MountDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    path: str
+    uri: str
+    options: dict[str, str | _SecretDocument] = {}
+    readonly: bool = False
+    shared: bool = False
+
+
+class _MountRecordDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    mount: _MountDocument
+    mark: str
+    at: float
+    proved: bool = False
+
+
+def _mount_document(mount: Mount) -> _MountDocument:
+    options = {
+        name: _SecretDocument(value.name) if isinstance(value, Secret) else value
+        for name, value in mount.options.items()
+    }
+    return _MountDocument(mount.path, mount.uri, options, mount.readonly, mount.shared)
+
+
+def _model_mount(document: _MountDocument) -> Mount:
+    options = {
+        name: Secret(value.secret) if isinstance(value, _SecretDocument) else value
+        for name, value in document.options.items()
+    }
+    return Mount(document.path, document.uri, options, document.readonly, document.shared)
+
+
+def _mount_record_documents(mounts: Mapping[str, MountRecord]) -> list[_MountRecordDocument]:
+    return [
+        _MountRecordDocument(_mount_document(record.mount), record.mark, record.at, record.proved)
+        for _, record in sorted(mounts.items())
+    ]
+
+
+def _model_mount_records(documents: Sequence[_MountRecordDocument]) -> dict[str, MountRecord]:
+    return {
+        document.mount.path: MountRecord(_model_mount(document.mount), document.mark, document.at, document.proved)
+        for document in documents
+    }
+
+
+def encode_mounts(mounts: Mapping[str, MountRecord]) -> bytes:
+    """The mounts that were made."""
+    return msgspec.json.encode(_mount_record_documents(mounts), order="sorted")
+
+
+def decode_mounts(data: bytes) -> dict[str, MountRecord]:
+    try:
+        return _model_mount_records(msgspec.json.decode(data, type=list[_MountRecordDocument]))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError(f"the list of mounts cannot be read: {error}") from error
+
+
 class _HistoryDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Version 1; with ``released`` it is version 2, with ``given`` or ``paused`` version 3, with ``groups`` version 4.
-    ``workers`` is null for one on each agent that fits.
+    """Version 1; with ``released`` it is version 2, with ``given`` or ``paused`` version 3, with ``groups`` version 4,
+    with ``mounts`` version 5. ``workers`` is null for one on each agent that fits.
     """
 
     version: int
@@ -633,6 +697,7 @@ class _HistoryDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults
     given: dict[str, str] = {}
     paused: list[str] = []
     groups: list[_GroupDocument] = []
+    mounts: list[_MountDocument] = []
 
 
 def encode_history_entry(entry: HistoryEntry) -> bytes:
@@ -641,7 +706,7 @@ def encode_history_entry(entry: HistoryEntry) -> bytes:
 
 def _history_document(entry: HistoryEntry) -> _HistoryDocument:
     return _HistoryDocument(
-        4 if entry.groups else 3 if entry.given or entry.paused else 2 if entry.released else 1,
+        _entry_version(entry),
         entry.number,
         entry.at,
         entry.configuration,
@@ -653,7 +718,15 @@ def _history_document(entry: HistoryEntry) -> _HistoryDocument:
         dict(entry.given),
         list(entry.paused),
         [_GroupDocument(group.name, group.count, dict(group.options), list(group.released)) for group in entry.groups],
+        [_mount_document(mount) for mount in entry.mounts],
     )
+
+
+def _entry_version(entry: HistoryEntry) -> int:
+    """The oldest release that reads it needs no newer one."""
+    if entry.mounts:
+        return 5
+    return 4 if entry.groups else 3 if entry.given or entry.paused else 2 if entry.released else 1
 
 
 def decode_history_entry(data: bytes) -> HistoryEntry:
@@ -677,6 +750,7 @@ def _model_entry(document: _HistoryDocument) -> HistoryEntry:
         document.given,
         tuple(document.paused),
         tuple(GroupEntry(group.name, group.count, group.options, tuple(group.released)) for group in document.groups),
+        tuple(map(_model_mount, document.mounts)),
     )
 
 
@@ -699,8 +773,8 @@ def decode_layout(data: bytes | None) -> int:
     return int(text)
 
 
-class _StateDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """Everything that a store holds, as one document: version 1."""
+class _StateDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Everything that a store holds, as one document: version 1; with ``mounts`` version 2."""
 
     format: str
     version: int
@@ -708,6 +782,7 @@ class _StateDocument(msgspec.Struct, forbid_unknown_fields=True):
     records: list[_RecordDocument]
     retired: dict[str, int]
     history: list[_HistoryDocument]
+    mounts: list[_MountRecordDocument] = []
 
 
 class _StateHead(msgspec.Struct):
@@ -719,11 +794,12 @@ def encode_state(kept: Kept) -> bytes:
     """The document that ``state export`` writes: one record a line, so that two of them can be compared."""
     document = _StateDocument(
         DOCUMENT_FORMAT,
-        DOCUMENT_VERSION,
+        2 if kept.mounts else 1,
         kept.framework_id,
         [_record_document(record) for _, record in sorted(kept.records.items())],
         dict(sorted(kept.retired.items())),
         [_history_document(entry) for entry in kept.history],
+        _mount_record_documents(kept.mounts),
     )
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
@@ -749,4 +825,4 @@ def decode_state(data: bytes) -> Kept:
     numbers = [entry.number for entry in history]
     if numbers != sorted(set(numbers)):
         raise WireError("the numbers of its history do not rise")
-    return Kept(document.framework_id, by_slot, document.retired, history)
+    return Kept(document.framework_id, by_slot, document.retired, history, _model_mount_records(document.mounts))

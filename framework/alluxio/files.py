@@ -201,7 +201,7 @@ class Files:
         return self._patiently(lambda: self._read(path, worker))
 
     def _read(self, path: str, worker: str | None) -> bytes:
-        status = _status(self._ask(GET_STATUS, protocol.GetStatusPRequest(path=path)).fileInfo)
+        status = _status(self._ask(GET_STATUS, _of(path)).fileInfo)
         if status.folder:
             raise AlluxioError(f"{path} is a folder: only a file can be read.")
         parts = []
@@ -217,8 +217,7 @@ class Files:
 
     def status(self, path: str) -> FileStatus:
         """What the primary knows of a file or folder, with the blocks' locations."""
-        request = protocol.GetStatusPRequest(path=path)
-        return _status(self._patiently(lambda: self._ask(GET_STATUS, request)).fileInfo)
+        return _status(self._patiently(lambda: self._ask(GET_STATUS, _of(path))).fileInfo)
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder of that path."""
@@ -231,11 +230,11 @@ class Files:
         """What lies in a folder, by path; with all below it where it is recursive. Only what Alluxio knows: the
         under-storage is not looked at then.
         """
-        request = protocol.ListStatusPRequest(path=path)
+        options = protocol.ListStatusPOptions(loadMetadataType=protocol.ONCE)
         if recursive:
             options = protocol.ListStatusPOptions(recursive=True, loadMetadataType=protocol.NEVER)
             options.commonOptions.syncIntervalMs = -1
-            request.options.CopyFrom(options)
+        request = protocol.ListStatusPRequest(path=path, options=options)
         answer = self._patiently(lambda: _answered(self._masters.ask_stream(LIST_STATUS, request)))
         found = (_status(info) for part in answer for info in part.fileInfos)
         return tuple(sorted(found, key=lambda status: status.path))
@@ -366,6 +365,11 @@ def _answered(answer: Answer | Unavailable) -> Answer:
 
 def _refused(refusal: Unavailable) -> AlluxioError:
     return (AlluxioAway if refusal.kind in _PASSING else AlluxioError)(refusal.reason)
+
+
+def _of(path: str) -> protocol.GetStatusPRequest:
+    """What lies in the under-storage alone counts too; by itself Alluxio would answer that there is no such file."""
+    return protocol.GetStatusPRequest(path=path, options=protocol.GetStatusPOptions(loadMetadataType=protocol.ONCE))
 
 
 def _status(info: protocol.FileInfo) -> FileStatus:

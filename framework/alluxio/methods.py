@@ -74,6 +74,9 @@ PERSIST = Method(
     file.ScheduleAsyncPersistencePResponse,
 )
 GET_MOUNT_TABLE = Method(f"{_FILE}/GetMountTable", file.GetMountTablePRequest, file.GetMountTablePResponse)
+MOUNT = Method(f"{_FILE}/Mount", file.MountPRequest, file.MountPResponse)
+UPDATE_MOUNT = Method(f"{_FILE}/UpdateMount", file.UpdateMountPRequest, file.UpdateMountPResponse)
+UNMOUNT = Method(f"{_FILE}/Unmount", file.UnmountPRequest, file.UnmountPResponse)
 
 WRITE_BLOCK = Method(f"{_WORKER}/WriteBlock", worker.WriteRequest, worker.WriteResponse)
 READ_BLOCK = Method(f"{_WORKER}/ReadBlock", worker.ReadRequest, worker.ReadResponse)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from framework.alluxio import mounts
 from framework.alluxio.answers import WorkerReport, WorkerState
 from framework.alluxio.masters import Masters, Unavailable
 from framework.model import CacheReport, CachingWorker, Member
@@ -156,6 +157,7 @@ class _Asking:
             tuple(sorted(listed, key=lambda worker: (worker.host, worker.rpc_port))),
             members=tuple(self._members()),
             masters=roles,
+            mounts=mounts.table(self._masters),
         )
 
     def _members(self) -> Iterator[Member]:

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from framework import plans, scaling, views
+from framework import mounts, namespace, plans, scaling, views
 from framework.alluxio.figures import Figures
 from framework.api import openapi, problems
 from framework.api.changes import Changes, Changing, unchangeable
@@ -34,6 +34,7 @@ from framework.api.groups import Groups
 from framework.api.guard import Guard, Role, Standing, access_of
 from framework.api.kept import Kept, encoded, json_response
 from framework.api.metrics import Facts, Metrics
+from framework.api.mounts import Mounts
 from framework.api.openapi import OPERATIONS, Operation
 from framework.api.safety import Safety
 from framework.api.tasks import Tasks
@@ -101,9 +102,16 @@ class Service:
     change: Changing = unchangeable
     values: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the options' texts, as they were given
     configurations: dict[str, Configuration] = dataclasses.field(default_factory=dict)  # by id: all that held here
+    secret_mistake: Callable[[str], str] = lambda name: ""  # why a secret cannot be had
 
     def current(self, state: State) -> Configuration:
         return self.configurations.get(state.wanted.configuration, self.configuration)
+
+    def around(self, state: State) -> mounts.Surroundings:
+        """What mounts must fit into."""
+        current = self.current(state)
+        brought = current.alluxio_uri or current.under_storage_jars
+        return mounts.Surroundings(current.under_storage, None if brought else namespace.BUNDLED)
 
     def add(self, configurations: Iterable[Configuration]) -> None:
         for configuration in configurations:
@@ -119,6 +127,7 @@ def all_plans(state: State, now: float) -> tuple[plans.Plan, ...]:
         plans.recovery(state, now),
         plans.update(state, now),
         scaling.decommission(state, now),
+        mounts.plan(state, now),
     )
 
 
@@ -187,6 +196,7 @@ def application(service: Service) -> Starlette:
     changes = Changes(service.snapshot, service.change, service.values, service.add)
     workers, resting = Workers(changes), Resting(changes)
     configurations, groups = Configurations(changes), Groups(changes)
+    mounted = Mounts(changes, service.around, service.secret_mistake)
     tasks, clients = Tasks(service.snapshot), Clients(service.snapshot, service.current)
     metrics = Metrics(lambda worker_series: _facts(service, worker_series))
     description = openapi.document()
@@ -215,6 +225,10 @@ def application(service: Service) -> Starlette:
             "group": groups.one,
             "change_group": groups.change,
             "remove_group": groups.remove,
+            "mounts": mounted.all,
+            "mount": mounted.one,
+            "change_mount": mounted.change,
+            "remove_mount": mounted.remove,
             "workers": workers.shown,
             "scale": workers.scale,
             "metrics": metrics.all,

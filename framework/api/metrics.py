@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from framework import plans, views
+from framework import mounts, plans, views
 from framework.alluxio.figures import Figures
 from framework.api.changes import parameters
 from framework.api.kept import Kept, KeptPart
@@ -115,6 +115,12 @@ def _cluster(state: State, facts: Facts) -> Iterator[Metric]:
     yield from _offers(state)
     yield from _tasks(state, facts.now)
     yield from _plans(state, facts.now)
+    yield _gauges(
+        "alluxio_mesos_mounts",
+        "Storages in the namespace: wanted, made as they are wanted, failing.",
+        ("state",),
+        _one(mounts.counts(state, facts.now).items()),
+    )
     yield from _cache(state)
     yield from _primary(facts.figures)
 

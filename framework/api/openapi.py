@@ -14,6 +14,7 @@ from typing import Any, Final
 from framework import __doc__ as framework_sentence
 from framework.api.tokens import Access
 from framework.model import Kind, TaskState
+from framework.mounting import Standing
 from framework.plans import Status
 from framework.views import Phase
 
@@ -92,6 +93,26 @@ _CHANGE: Final[Mapping[str, Schema]] = {
     "missing": _count(),
     "why": _text(),
     "number": _count("the version that holds, as in ETag"),
+}
+_MOUNT_OPTIONS: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": {
+        "oneOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "required": ["secret"],
+                "additionalProperties": False,
+                "properties": {"secret": _text("the name of a file in the folder of --secrets-dir")},
+            },
+        ]
+    },
+}
+_MOUNT: Final[Mapping[str, Schema]] = {
+    "uri": _text("such as s3://bucket/folder"),
+    "options": _MOUNT_OPTIONS,
+    "readonly": _YES_NO,
+    "shared": {"type": "boolean", "description": "every user may use it"},
 }
 _CHANGED: Final = _list(_object({"name": _text("an option"), "before": _text(), "after": _text()}))
 
@@ -187,6 +208,36 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             **_CHANGE,
             "changed": _CHANGED,
             "restarts": _list(_text("a slot, in the order in which they are launched again")),
+        }
+    ),
+    "Mount": _object(
+        {
+            "path": _text("in the namespace"),
+            **_MOUNT,
+            "wanted": _YES_NO,
+            "own": {"type": "boolean", "description": "this service made it, and may change and unmount it"},
+            "mounted": _text_or_null("the storage that Alluxio has there now"),
+            "state": _text("", *Standing),
+            "reason": _text("why it is not mounted, or by whom it is"),
+        }
+    ),
+    "Mounts": _object({"mounts": _list(_named("Mount"))}),
+    "MountChange": _object(
+        {
+            "dry_run": _YES_NO,
+            "path": _text(),
+            "does": _text(
+                "leave: somebody else mounted what is there",
+                "mount",
+                "update",
+                "replace",
+                "unmount",
+                "leave",
+                "nothing",
+            ),
+            "before": {"oneOf": [_object(_MOUNT), {"type": "null"}]},
+            "after": {"oneOf": [_object(_MOUNT), {"type": "null"}]},
+            "number": _count("the version that holds, as in ETag"),
         }
     ),
     "Endpoints": _object(
@@ -343,6 +394,11 @@ class Operation:
     parameters: Sequence[Parameter] = ()
     body: Schema | None = None
 
+    @property
+    def shown_path(self) -> str:
+        """As OpenAPI writes it: a parameter's name alone, whatever it takes."""
+        return re.sub(r"\{(\w+):\w+\}", r"{\1}", self.path)
+
 
 def _json(said: str, schema: Schema) -> Mapping[int, Answer]:
     return {200: Answer(said, schema)}
@@ -378,6 +434,7 @@ _DRY_RUN_AND_VERSION: Final = (
     ),
     Parameter("If-Match", "the version that is to be changed, as ETag gave it", _text(), "header", required=False),
 )
+_MOUNT_PATH: Final = Parameter("path", "the path in the namespace without its first slash, such as data/s3", _text())
 _GROUP_NAME: Final = Parameter("name", "the group's name, such as ssd; or default", _text())
 _PLAN_NAME: Final = Parameter("name", "the plan's name, such as recovery", _text())
 _LEVEL: Final = _object({"level": {"type": "string", "enum": ["DEBUG", "INFO", "WARNING", "ERROR"]}})
@@ -483,6 +540,46 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         },
         Access.ADMIN,
         parameters=(_NAME,),
+    ),
+    Operation(
+        "GET",
+        "/v1/mounts",
+        "mounts",
+        "The storages in the namespace: those that are wanted, and those that Alluxio has; ETag is the version",
+        _json("Now.", _named("Mounts")),
+    ),
+    Operation(
+        "GET",
+        "/v1/mounts/{path:path}",
+        "mount",
+        "What is wanted and mounted at one path; without a path: at the root",
+        {**_json("Now.", _named("Mount")), **_missing("Nothing is wanted or mounted there.")},
+        parameters=(_MOUNT_PATH,),
+    ),
+    Operation(
+        "PUT",
+        "/v1/mounts/{path:path}",
+        "change_mount",
+        "Ask for a storage at a path. It is written down before the answer; Alluxio is asked for it until it is so, "
+        "and GET says how far that is. Credentials are given by the names of secrets",
+        {200: Answer("It holds, or would hold.", _named("MountChange")), **_CHANGING},
+        Access.ADMIN,
+        parameters=(_MOUNT_PATH, *_DRY_RUN_AND_VERSION),
+        body={"type": "object", "required": ["uri"], "additionalProperties": False, "properties": dict(_MOUNT)},
+    ),
+    Operation(
+        "DELETE",
+        "/v1/mounts/{path:path}",
+        "remove_mount",
+        "Want nothing at a path any more; what this service mounted there is unmounted, and the storage keeps its data",
+        {
+            200: Answer("It holds, or would hold.", _named("MountChange")),
+            **_missing("Nothing is wanted there."),
+            409: Answer("It is the root, or somebody else's.", _named("Problem"), "application/problem+json"),
+            412: _CHANGING[412],
+        },
+        Access.ADMIN,
+        parameters=(_MOUNT_PATH, *_DRY_RUN_AND_VERSION),
     ),
     Operation(
         "GET",
@@ -750,8 +847,7 @@ def document(operations: Sequence[Operation] = OPERATIONS) -> dict[str, Any]:
     """OpenAPI 3.1. The server's address is relative to this document's: it holds behind every prefix."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        path = re.sub(r"\{(\w+):\w+\}", r"{\1}", operation.path)
-        paths.setdefault(path, {})[operation.method.lower()] = _described(operation)
+        paths.setdefault(operation.shown_path, {})[operation.method.lower()] = _described(operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": "alluxio-mesos", "version": "1", "description": framework_sentence},

@@ -49,7 +49,8 @@ def _executor(artefacts: Artefacts) -> str:
 
 
 def _lock(_artefacts: Artefacts) -> str:
-    return "\n".join(f"{maven.POMS / name}.sha256: {maven.lock(name)} jars" for name in maven.SETS)
+    names = (*maven.SETS, *maven.EXTRA_SETS)
+    return "\n".join(f"{maven.POMS / name}.sha256: {maven.lock(name)} jars" for name in names)
 
 
 def _all(artefacts: Artefacts) -> str:

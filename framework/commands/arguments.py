@@ -27,7 +27,7 @@ HEADINGS: Final = {
     "completion": "help at the prompt",
 }
 
-PLANS: Final = ("deploy", "recovery", "update", "decommission")
+PLANS: Final = ("deploy", "recovery", "update", "decommission", "mounts")
 VERBS: Final = ("pause", "resume")  # of a plan
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -38,6 +38,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     _command(commands, "status", "show whether it is well, what runs and what is waited for")
     _command(commands, "workers", "show the workers: how many are wanted, what each caches, which leave")
     _add_groups(commands)
+    mounts = _command(commands, "mounts", "show the storages in the namespace, or one: where, how, and why not")
+    mounts.add_argument("path", nargs="?", default=None, type=_path, metavar="PATH", help="such as /data/s3 (all)")
     _add_plan(commands)
     tasks = _command(commands, "tasks", "show all tasks, or all that is known of one")
     tasks.add_argument("name", nargs="?", default="", metavar="NAME", help="such as worker-3 (all)")
@@ -82,6 +84,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     scale.add_argument("--dry-run", action="store_true", help="only say what would happen")
     scale.add_argument("--wait", action="store_true", help="until it is so")
     _add_timeout(scale)
+    _add_mount(commands)
     for name, said in (
         ("restart", "end a task and launch it again where it is"),
         ("replace", "end a task and launch it on another agent"),
@@ -170,6 +173,34 @@ def _add_groups(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     _add_question(change, "until so many answer with these options, and nobody leaves any more")
     _add_question(remove, "until its last worker has left")
+
+
+def _add_mount(commands: Commands[argparse.ArgumentParser]) -> None:
+    mount = _command(commands, "mount", "mount a storage in the namespace, or give a mount other options")
+    unmount = _command(commands, "unmount", "unmount a storage; it keeps its data")
+    for command in (mount, unmount):
+        command.add_argument("path", type=_path, metavar="PATH", help="in the namespace, such as /data/s3")
+    mount.add_argument("uri", metavar="URI", help="such as s3://bucket/folder, hdfs://namenode:8020/folder or /nfs")
+    mount.add_argument(
+        "assignments",
+        nargs="*",
+        type=_assignment,
+        metavar="OPTION=VALUE",
+        help="all its options, such as alluxio.underfs.s3.endpoint=http://minio:9000",
+    )
+    mount.add_argument(
+        "--secret",
+        dest="secrets",
+        action="append",
+        type=_assignment,
+        default=[],
+        metavar="OPTION=NAME",
+        help="an option whose value is the secret of this name, such as s3a.secretKey=minio-key; may be repeated",
+    )
+    mount.add_argument("--readonly", action="store_true", help="nothing is written to it through Alluxio")
+    mount.add_argument("--shared", action="store_true", help="every user may use it")
+    _add_question(mount, "until it is mounted and its storage has answered")
+    _add_question(unmount, "until it is unmounted")
 
 
 def _add_question(command: argparse.ArgumentParser, waited: str) -> None:
@@ -282,6 +313,12 @@ def _group(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f"{text!a} is no name of a group; write lower-case letters, digits and dashes, such as ssd"
         )
+    return text
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or "//" in text:
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write an absolute path such as /data/s3")
     return text
 
 

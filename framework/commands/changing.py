@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rich.console import Console, RenderableType
 
-from framework.commands import show, show_changes, show_groups, waiting
+from framework.commands import show, show_changes, show_groups, show_mounts, waiting
 from framework.commands.client import Answer, Client, Trouble
 from framework.commands.printing import answer
 from framework.commands.waiting import Standing
@@ -143,6 +143,49 @@ def remove_group(client: Client, options: argparse.Namespace) -> int:
                 "group",
                 lambda: waiting.group_gone(client, options.name),
                 lambda _: show_groups.removed(done, waited=True),
+            ),
+        ),
+    )
+
+
+def mount(client: Client, options: argparse.Namespace) -> int:
+    _refuse_twice([name for name, _ in (*options.assignments, *options.secrets)])
+    body: dict[str, Any] = {
+        "uri": options.uri,
+        "options": dict(options.assignments) | {name: {"secret": secret} for name, secret in options.secrets},
+        "readonly": options.readonly,
+        "shared": options.shared,
+    }
+    return _asked_about(
+        options,
+        lambda tag, dry_run: client.put(
+            *waiting.mount_path(options.path), body=body, tag=tag, dry_run=_true_or_false(dry_run)
+        ),
+        _Change(
+            lambda would: would["does"] != "nothing",
+            show_mounts.preview,
+            show_mounts.made,
+            lambda done: (
+                "mount",
+                lambda: waiting.mount(client, options.path, done["after"]),
+                show_mounts.summary,
+            ),
+        ),
+    )
+
+
+def unmount(client: Client, options: argparse.Namespace) -> int:
+    return _asked_about(
+        options,
+        lambda tag, dry_run: client.delete(*waiting.mount_path(options.path), tag=tag, dry_run=_true_or_false(dry_run)),
+        _Change(
+            lambda would: True,
+            show_mounts.preview,
+            show_mounts.made,
+            lambda done: (
+                "mount",
+                lambda: waiting.mount_gone(client, options.path),
+                lambda _: show_mounts.unmounted(done),
             ),
         ),
     )

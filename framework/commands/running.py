@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from framework.commands import changing, following, show, show_changes, show_groups, top, waiting
+from framework.commands import changing, following, show, show_changes, show_groups, show_mounts, top, waiting
 from framework.commands.client import Client, Place, Trouble
 from framework.commands.printing import answer, line, write
 from framework.model import ExitCode
@@ -72,6 +72,16 @@ def _groups(client: Client, options: argparse.Namespace) -> ExitCode:
 def _group(client: Client, options: argparse.Namespace) -> ExitCode:
     found = client.get("v1", "worker-groups", options.name).document
     answer(options, found, lambda: show_groups.group(found))
+    return ExitCode.DONE
+
+
+def _mounts(client: Client, options: argparse.Namespace) -> ExitCode:
+    if options.path:
+        one = client.get(*waiting.mount_path(options.path)).document
+        answer(options, one, lambda: show_mounts.mount(one))
+    else:
+        found = client.get("v1", "mounts").document
+        answer(options, found, lambda: show_mounts.mounts(found["mounts"]))
     return ExitCode.DONE
 
 
@@ -171,6 +181,7 @@ COMMANDS: Final[Mapping[str, Callable[[Client, argparse.Namespace], int]]] = {
     "workers": _workers,
     "groups": _groups,
     "groups show": _group,
+    "mounts": _mounts,
     "plan": _plan,
     "tasks": _tasks,
     "offers": _offers,
@@ -188,6 +199,8 @@ COMMANDS: Final[Mapping[str, Callable[[Client, argparse.Namespace], int]]] = {
     "config rollback": changing.roll_back,
     "groups set": changing.set_group,
     "groups remove": changing.remove_group,
+    "mount": changing.mount,
+    "unmount": changing.unmount,
     "plan pause": lambda client, options: changing.rest(client, options, "pause"),
     "plan resume": lambda client, options: changing.rest(client, options, "resume"),
     "log-level": changing.log_level,

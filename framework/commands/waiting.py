@@ -116,6 +116,51 @@ def _group(client: Client, name: str) -> Any:
         return None
 
 
+def mount_path(path: str) -> tuple[str, ...]:
+    """The API's, in its parts."""
+    return ("v1", "mounts", *path.removeprefix("/").split("/"))
+
+
+def mount(client: Client, path: str, wanted: Mapping[str, Any]) -> Standing:
+    """
+    Raises:
+        Trouble: CONFLICT, when something else is wanted there by now.
+    """
+    found = _mount(client, path)
+    if found is None or not found["wanted"] or any(found[name] != value for name, value in wanted.items()):
+        raise Trouble(
+            f"something else is wanted at {path} by now: somebody else made a change; the wait ends", ExitCode.CONFLICT
+        )
+    is_there = found["state"] == "mounted"
+    return Standing(int(not is_there), found["reason"] or f"{found['uri']} is {found['state']} at {path}", found)
+
+
+def mount_gone(client: Client, path: str) -> Standing:
+    """Until nothing of this service's own is mounted there.
+
+    Raises:
+        Trouble: CONFLICT, when something is wanted there again.
+    """
+    found = _mount(client, path)
+    if found is None or (not found["wanted"] and not found["own"]):
+        return Standing(0, f"{path} is not mounted by this service any more", found)
+    if found["wanted"]:
+        raise Trouble(
+            f"something is wanted at {path} again: somebody else made a change; the wait ends", ExitCode.CONFLICT
+        )
+    return Standing(1, found["reason"] or "it is being unmounted", found)
+
+
+def _mount(client: Client, path: str) -> Any:
+    """None where nothing is wanted, nor mounted."""
+    try:
+        return client.get(*mount_path(path)).document
+    except Trouble as trouble:
+        if not trouble.absent:
+            raise
+        return None
+
+
 def plans(client: Client, name: str) -> Standing:
     found = [client.get("v1", "plans", name).document] if name else client.get("v1", "plans").document
     left = sum(total - done for done, total in map(show.done_of, found))

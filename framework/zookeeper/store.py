@@ -1,9 +1,10 @@
 """The store in ZooKeeper.
 
 Layout 2 below the service's path: ``version`` (of this layout), ``release`` (which wrote what is there),
-``framework-id``, ``retired``, ``uninstalling`` (once the service is to go for good), one node a slot under
-``records/``, one node an entry under ``history/``, and ``election/``, where the schedulers contend. Layout 1 had
-neither ``version`` nor ``history/`` nor ``election/``; it is lifted when a scheduler leads.
+``framework-id``, ``retired``, ``mounts`` (those that were made, where there are any), ``uninstalling`` (once the
+service is to go for good), one node a slot under ``records/``, one node an entry under ``history/``, and ``election/``, where
+the schedulers contend. Layout 1 had neither ``version`` nor ``history/`` nor ``election/``; it is lifted when a
+scheduler leads.
 
 Each node and each reply is far below ZooKeeper's limit of 1 MB (jute.maxbuffer), however many workers there are. Writes
 go out as transactions that name the expected versions and the lead: a scheduler that was overtaken by another fails
@@ -27,7 +28,7 @@ from framework import wire
 from framework.config import SERVICES
 from framework.memory import Kept, after
 from framework.messages import Effect
-from framework.model import HistoryEntry, Record
+from framework.model import HistoryEntry, MountRecord, Record
 from framework.store import StoreError, StoreNewer
 from framework.zookeeper.session import TROUBLE, Session, describe, failure
 
@@ -38,6 +39,7 @@ VERSION: Final = "version"
 RELEASE: Final = "release"  # which wrote what is there
 FRAMEWORK_ID: Final = "framework-id"
 RETIRED: Final = "retired"
+MADE_MOUNTS: Final = "mounts"
 RECORDS: Final = "records"
 HISTORY: Final = "history"
 ELECTION: Final = "election"
@@ -53,6 +55,13 @@ BATCH: Final = 200  # nodes in one transaction: some 60 kB
 class Node:
     data: bytes
     version: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MadeMounts:
+    """What one node holds."""
+
+    by_path: Mapping[str, MountRecord]
 
 
 def prepare(session: Session, path: str) -> None:
@@ -100,7 +109,7 @@ def read(session: Session, path: str) -> dict[str, Node]:
     """
     client = session.client
     try:
-        names = [VERSION, RELEASE, FRAMEWORK_ID, RETIRED, UNINSTALLING, UNFINISHED]
+        names = [VERSION, RELEASE, FRAMEWORK_ID, RETIRED, MADE_MOUNTS, UNINSTALLING, UNFINISHED]
         for folder in (RECORDS, HISTORY):
             children = next(iter(session.answers([client.get_children_async(f"{path}/{folder}")])))
             names += [f"{folder}/{child}" for child in children or ()]
@@ -310,6 +319,7 @@ def _kept(data: Mapping[str, bytes]) -> Kept:
         records,
         wire.decode_retired(data[RETIRED]) if RETIRED in data else {},
         tuple(history),
+        wire.decode_mounts(data[MADE_MOUNTS]) if MADE_MOUNTS in data else {},
         UNINSTALLING in data,
     )
 
@@ -323,6 +333,8 @@ def _values(kept: Kept) -> dict[str, Any]:
         values[FRAMEWORK_ID] = kept.framework_id
     if kept.retired:
         values[RETIRED] = kept.retired
+    if kept.mounts:
+        values[MADE_MOUNTS] = MadeMounts(kept.mounts)
     values |= {f"{RECORDS}/{slot}": record for slot, record in kept.records.items()}
     return values
 
@@ -361,5 +373,7 @@ def _encode(value: Any) -> bytes:
             return wire.encode_history_entry(value)
         case str():
             return value.encode()
+        case MadeMounts():
+            return wire.encode_mounts(value.by_path)
         case _:
             return wire.encode_retired(value)

@@ -13,7 +13,7 @@ import pytest
 from framework import wire
 from framework.cli import main
 from framework.memory import Kept
-from framework.model import ExitCode, GroupEntry, HistoryEntry, Kind, Record, Volume
+from framework.model import ExitCode, GroupEntry, HistoryEntry, Kind, Mount, Record, Volume
 from framework.state_commands import lines
 from framework.store import StoreError, StoreNewer
 from framework.zookeeper import Session, ZooKeeperStore, connect
@@ -93,6 +93,21 @@ def test_groups_are_told_in_words() -> None:
         "group ssd: worker-ssd: 10GB -> none",
         "2 1 all ssd 2 0 group ssd is new (worker-ssd: 10GB)",
         "1 1 all - 0 -",
+    ]
+
+
+def test_a_page_says_which_mounts_came_and_went() -> None:
+    mount = Mount("/s3", "s3://b")
+    entries = [
+        dataclasses.replace(FIRST, number=number, mounts=mounts)
+        for number, mounts in enumerate(((), (mount,), (dataclasses.replace(mount, readonly=True),), ()), 1)
+    ]
+    page = lines(Kept(history=tuple(entries)), "x", None)
+    assert [line.split("  ")[-1] for line in page[-4:]] == [
+        "/s3 is mounted no more",
+        "/s3 is s3://b, mounted with other options",
+        "/s3 is s3://b, a new mount",
+        "-",
     ]
 
 

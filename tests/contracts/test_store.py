@@ -15,8 +15,20 @@ from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
 from framework import wire
 from framework.memory import Kept, after, newly_wanted
-from framework.messages import Erase, Forget, Keep, KeepFrameworkId, KeepUninstalling, Launch, Suppress
-from framework.model import HistoryEntry, Kind, Offer, Record, Volume
+from framework.messages import (
+    Erase,
+    Forget,
+    ForgetMount,
+    Keep,
+    KeepFrameworkId,
+    KeepMount,
+    KeepUninstalling,
+    Launch,
+    MakeMount,
+    Suppress,
+    Unmount,
+)
+from framework.model import HistoryEntry, Kind, Mount, MountRecord, Offer, Record, Secret, Volume
 from framework.store import MemoryStore, Store, StoreError, StoreRefused, StoreUnavailable
 from framework.zookeeper import Session, ZooKeeperStore, connect, read_credentials
 from framework.zookeeper.store import BATCH, ELECTION, encode, remove
@@ -113,6 +125,19 @@ def test_several_effects_on_one_slot_in_one_call(place: InMemory | InZooKeeper) 
     store.load()
     store.save([launch(record(0)), Forget("worker-0", 1, "why"), launch(record(0, attempt=2))])
     assert place.open().load() == Kept("", {"worker-0": record(0, attempt=2)}, {"worker-0": 1})
+
+
+def test_mounts_are_remembered_from_before_they_are_made(place: InMemory | InZooKeeper) -> None:
+    store = place.open()
+    store.load()
+    made = MountRecord(Mount("/s3", "s3://b", {"s3a.secretKey": Secret("key")}), "f/1", 1.0)
+    other = MountRecord(Mount("/t", "/nfs"), "f/2", 2.0)
+    store.save([MakeMount(made), MakeMount(other)])
+    assert place.open().load() == Kept(mounts={"/s3": made, "/t": other})
+    store.save([KeepMount(dataclasses.replace(made, proved=True)), ForgetMount("/t", "why"), Unmount(made, "why")])
+    assert place.open().load() == Kept(mounts={"/s3": dataclasses.replace(made, proved=True)})
+    store.save([ForgetMount("/s3", "why")])
+    assert place.open().load() == Kept()
 
 
 def test_what_need_not_be_remembered_changes_nothing(place: InMemory | InZooKeeper) -> None:

@@ -90,7 +90,7 @@ def test_a_plan_with_work_left_is_no_200(api: Api) -> None:
     assert (deploy.status_code, deploy.json()["status"]) == (202, "pending")
     recovery = api.get("/v1/plans/recovery")
     assert (recovery.status_code, recovery.json()["status"]) == (200, "ready")
-    others = [api.get(f"/v1/plans/{name}").json() for name in ("update", "decommission")]
+    others = [api.get(f"/v1/plans/{name}").json() for name in ("update", "decommission", "mounts")]
     assert api.get("/v1/plans").json() == [deploy.json(), recovery.json(), *others]
 
 

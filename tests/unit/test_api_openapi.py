@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,21 @@ from framework.api.app import Role, Standing, assemble
 from framework.api.openapi import OPERATIONS, Answer, Operation
 from framework.api.safety import Safety
 from framework.api.tokens import Access, Tokens
-from framework.model import CacheReport, CachingWorker, Failure, Kind, Record, Refusal, Report, TaskState, Volume
+from framework.model import (
+    CacheReport,
+    CachingWorker,
+    Failure,
+    Kind,
+    Mount,
+    MountPoint,
+    MountRecord,
+    Record,
+    Refusal,
+    Report,
+    Secret,
+    TaskState,
+    Volume,
+)
 from framework.planner import State
 from stage import wanted
 
@@ -41,7 +56,7 @@ def test_every_operation_is_described_and_nothing_else() -> None:
         for method, operation in methods.items()
         if operation["summary"] and operation["responses"]
     }
-    assert described == {(operation.method, operation.path) for operation in OPERATIONS}
+    assert described == {(operation.method, operation.shown_path) for operation in OPERATIONS}
     assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS)
 
 
@@ -94,6 +109,14 @@ def closed(schema: Any) -> Any:
     return found
 
 
+MOUNTS = (Mount("/s3", "s3://bucket/a", {"s3a.secretKey": Secret("key")}, readonly=True), Mount("/t", "/nfs"))
+POINTS = (
+    MountPoint("/", "/root"),
+    MountPoint("/o", "/other", {"a.token": "hidden", "b": "1"}),
+    MountPoint("/s3", "s3://bucket/a", {"s3a.secretKey": "******", "alluxio-mesos.mark": "f/1"}, readonly=True),
+)
+
+
 def full_state() -> State:
     """Something of everything that is shown."""
     records = [
@@ -112,7 +135,7 @@ def full_state() -> State:
         for record, word in zip(records, words, strict=True)
     ]
     return State(
-        wanted=wanted(workers=3, proxies=1),
+        wanted=dataclasses.replace(wanted(workers=3, proxies=1), mounts=MOUNTS),
         records={record.slot: record for record in records},
         reports={report.task_id: report for report in reports},
         failures={"worker-1": Failure(3, 2**40, "a reason"), "worker-2": Failure(1, 20.0, "a reason")},
@@ -120,7 +143,10 @@ def full_state() -> State:
         master="m:5050",
         framework_id="framework-1",
         trouble="",
-        cache=CacheReport("127.0.0.11:1", "", (CachingWorker("127.0.0.12", 3, 1000, 10, live=True),), 20.0),
+        cache=CacheReport(
+            "127.0.0.11:1", "", (CachingWorker("127.0.0.12", 3, 1000, 10, live=True),), 20.0, mounts=POINTS
+        ),
+        mounts={"/s3": MountRecord(MOUNTS[0], "f/1", 10.0, proved=True)},
         refusals=(Refusal("S4", "127.0.0.14", "offers too little", 20.0),),
     )
 
@@ -142,7 +168,7 @@ def test_the_api_does_what_it_says(api: Api, operation: Operation, known: str) -
     api.state, leads = STATES[known]
     api.standing = Standing(Role.LEADER, api.url) if leads else Standing(Role.STANDBY, "http://127.0.0.1:1")
     schema = schemathesis.openapi.from_dict(closed(openapi.document()))
-    described = schema[operation.path][operation.method]
+    described = schema[operation.shown_path][operation.method]
 
     @hypothesis.settings(max_examples=25, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
     @hypothesis.given(described.as_strategy())

@@ -202,7 +202,7 @@ def test_the_bundle_is_packed_once_with_its_checksum_beside_it(machine: Machine,
 
 def test_the_poms_and_their_lists_name_the_version_that_the_bundle_claims() -> None:
     assert f"<alluxio.version>{ALLUXIO_VERSION}</alluxio.version>" in maven.pom("alluxio").read_text()
-    for name in maven.SETS:
+    for name in (*maven.SETS, *maven.EXTRA_SETS):
         names = [jar.name for jar in maven.listed(name)]
         assert names == sorted(names)
         assert len(names) == len(set(names))

@@ -309,6 +309,20 @@ def test_what_is_fetched_is_cached_under_an_address_of_its_content() -> None:  #
     ]
 
 
+def test_jars_of_under_storages_are_fetched_and_named_to_alluxio() -> None:
+    configured = configuration(under_storage_jars="https://x/a-1.jar, /srv/b.jar")
+    sources = launch.Sources("http://e", "http://a", extensions=configured.under_storage_jars)
+    taken = [Resource("cpus", "alluxio", 1000), Resource("mem", "alluxio", 1_000_000)]
+    found = launch.task_info(configured, sources, "framework-1", WORKER, taken, MASTERS[:1])
+    assert found["executor"]["command"]["uris"][2:] == [
+        {"value": uri, "extract": False, "cache": True, "output_file": f"under-storages/{name}"}
+        for uri, name in (("https://x/a-1.jar", "a-1.jar"), ("/srv/b.jar", "b.jar"))
+    ]
+    flag = "-Dalluxio.extensions.dir=${SANDBOX}/under-storages"
+    assert all(flag in process["command"] for process in document(configured, WORKER)["processes"])
+    assert flag not in of_process(document(configuration(), WORKER), "worker")["command"]
+
+
 def test_a_task_has_time_to_end() -> None:  # C25
     found = info(configuration(stop_timeout="20s"))
     grace = {"nanoseconds": 25_000_000_000}

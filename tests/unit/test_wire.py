@@ -18,10 +18,13 @@ from framework.model import (
     HistoryEntry,
     Kept,
     Kind,
+    Mount,
+    MountRecord,
     Offer,
     Range,
     Record,
     Resource,
+    Secret,
     TaskState,
     Volume,
 )
@@ -412,9 +415,9 @@ def test_an_entry_of_the_history_as_it_lies_in_the_store() -> None:
         "options": {"workers": "all", "worker-heap": "512MB"},
     }
     assert wire.decode_history_entry(wire.encode_history_entry(ENTRY)) == ENTRY
-    newer = wire.encode_history_entry(ENTRY).replace(b'"version":1', b'"version":5')
+    newer = wire.encode_history_entry(ENTRY).replace(b'"version":1', b'"version":6')
     with pytest.raises(
-        wire.WireError, match="has version 5; this release reads versions 1 to 4: run the release that wrote"
+        wire.WireError, match="has version 6; this release reads versions 1 to 5: run the release that wrote"
     ):
         wire.decode_history_entry(newer)
 
@@ -438,6 +441,37 @@ def test_an_entry_with_groups_is_a_newer_one() -> None:
         ],
     )
     assert wire.decode_history_entry(wire.encode_history_entry(entry)) == entry
+
+
+MOUNT = Mount("/s3", "s3://bucket/a", {"s3a.secretKey": Secret("key"), "x": "1"}, readonly=True)
+
+
+def test_an_entry_with_mounts_is_a_newer_one() -> None:
+    entry = dataclasses.replace(ENTRY, mounts=(MOUNT, Mount("/t", "/nfs")))
+    written = json.loads(wire.encode_history_entry(entry))
+    assert (written["version"], written["mounts"]) == (
+        5,
+        [
+            {
+                "path": "/s3",
+                "uri": "s3://bucket/a",
+                "options": {"s3a.secretKey": {"secret": "key"}, "x": "1"},
+                "readonly": True,
+            },
+            {"path": "/t", "uri": "/nfs"},
+        ],
+    )
+    assert wire.decode_history_entry(wire.encode_history_entry(entry)) == entry
+
+
+def test_the_mounts_that_were_made() -> None:
+    mounts = {"/s3": MountRecord(MOUNT, "f/1", 7.5, proved=True), "/t": MountRecord(Mount("/t", "/nfs"), "f/2", 8.0)}
+    assert wire.decode_mounts(wire.encode_mounts(mounts)) == mounts
+    kept = dataclasses.replace(KEPT, mounts=mounts)
+    assert wire.decode_state(wire.encode_state(kept)) == kept
+    assert json.loads(wire.encode_state(kept))["version"] == 2
+    with pytest.raises(wire.WireError, match="the list of mounts cannot be read"):
+        wire.decode_mounts(b'[{"mount": {}}]')
 
 
 def test_a_record_of_a_group_is_a_newer_one() -> None:
@@ -474,8 +508,8 @@ def test_a_state_survives_the_way_there_and_back() -> None:
     [
         ({"format": "x"}, 'it is no exported state: "format" must be "alluxio-mesos state"'),
         (
-            {"version": 2},
-            "it has version 2; this release reads versions 1 to 1: run the release that wrote it, or a newer one",
+            {"version": 3},
+            "it has version 3; this release reads versions 1 to 2: run the release that wrote it, or a newer one",
         ),
         ({"records": [{}]}, "it cannot be read: "),
         ({"colour": "red"}, "it cannot be read: "),

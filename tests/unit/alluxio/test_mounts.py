@@ -1,0 +1,110 @@
+"""Alluxio's errors about mounts, as the real one says them, in one sentence each, without a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from framework.alluxio.mounts import explained
+from framework.model import Mount
+
+CALLED = """127.0.0.1:19998 answered UNKNOWN: mount command: alluxio fs mount /s3 s3://data/x option \
+MountContext{ProtoOptions=readOnly: false
+properties {
+  key: "s3a.secretKey"
+  value: "the-key"
+}
+properties {
+  key: "alluxio.underfs.s3.endpoint"
+  value: "http://timed-out-403.example/NoSuchBucket \\"}"
+}
+shared: false
+}
+"""
+ACQUIRED = "Acquired mount ID for the new mount point: 2328757272535722709\n"
+S3 = "alluxio.underfs.s3a.AlluxioS3Exception: ClientException:Unable to execute HTTP request: "
+MOUNT = Mount("/s3", "s3://data/x")
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (
+            "Mount point target path /s3 already exists in Alluxio namespace. Try mounting to another path.",
+            "/s3 is there already: unmount or remove it, or choose another path",
+        ),
+        (
+            "Mount path /s3 shadows an existing path /r/s3 in the parent underlying filesystem",
+            "the storage around it has /r/s3, which the mount would hide: choose another path",
+        ),
+        (
+            "Mount point s3://data/ is a prefix of s3://data/x",
+            "s3://data/x overlaps with what is mounted elsewhere (s3://data/ holds s3://data/x), and Alluxio mounts no "
+            "storage twice: name another folder",
+        ),
+        (
+            f"{ACQUIRED}No Under File System Factory found for: gs://bucket/x",
+            "there is no under-storage for s3://data/x: name its jar in --under-storage-jars",
+        ),
+        (
+            f"{ACQUIRED}NoSuchBucket:The specified bucket does not exist",
+            "there is no bucket data: make it, or correct the name",
+        ),
+        (
+            f"{ACQUIRED}403 Forbidden:Forbidden",
+            "the store refuses these keys for s3://data/x: correct the secrets, or let them read it",
+        ),
+        (
+            "SignatureDoesNotMatch:Forbidden",
+            "the store refuses these keys for s3://data/x: correct the secrets, or let them read it",
+        ),
+        (
+            f"{ACQUIRED}ClientException:Unable to load AWS credentials from any provider: [EC2: 403 timeout]",
+            "no keys are given for s3://data/x: give s3a.accessKeyId and s3a.secretKey, each as a secret",
+        ),
+        (
+            f"{ACQUIRED}{S3}Request did not complete before the request timeout configuration.",
+            "the store of s3://data/x does not answer within 5 s: is it up, and do the masters reach it?",
+        ),
+        (
+            f"{ACQUIRED}{S3}Connect to 127.0.0.1:9 [/127.0.0.1] failed: Connection refused",
+            "nothing listens at 127.0.0.1:9, where the store of s3://data/x should: correct the endpoint, or start it",
+        ),
+        (
+            f"{ACQUIRED}{S3}no-such-host.invalid",
+            "nobody knows the host no-such-host.invalid, where the store of s3://data/x should be: correct the address",
+        ),
+        (
+            f"{S3}no-such-host.invalid: Name or service not known",
+            "nobody knows the host no-such-host.invalid, where the store of s3://data/x should be: correct the address",
+        ),
+        (
+            f"{ACQUIRED}Ufs path s3://data/x does not exist",
+            "there is no s3://data/x: make it in the store, or correct the name",
+        ),
+        (
+            f"{ACQUIRED}java.net.ConnectException: Call From vm/127.0.0.1 to localhost:9 failed on connection "
+            "exception: java.net.ConnectException: Connection refused; For more details see: …",
+            "nothing listens at localhost:9, where the store of s3://data/x should: correct the address, or start it",
+        ),
+        (
+            f"{ACQUIRED}java.net.SocketTimeoutException: Call From vm/127.0.0.1 to localhost:9 failed on socket "
+            "timeout exception: 5000 millis timeout while waiting",
+            "the store of s3://data/x does not answer within 5 s: is it up, and do the masters reach it?",
+        ),
+        (
+            f"{ACQUIRED}com.google.UncheckedExecutionException: java.net.UnknownHostException: nowhere.invalid",
+            "nobody knows the host nowhere.invalid, where the store of s3://data/x should be: correct the address",
+        ),
+        (
+            f"{ACQUIRED}Failed to mount s3://data/x at /s3: \nFile /s3 creation failed. Component 1(a) does not exist",
+            "the folder around /s3 is missing (a): make it first (alluxio fs mkdir), or choose another path",
+        ),
+        ("the-key is something that nobody has seen", "Alluxio refuses it: *** is something that nobody has seen"),
+    ],
+)
+def test_what_alluxio_says_is_one_sentence(said: str, sentence: str) -> None:
+    assert explained(CALLED + said, MOUNT, ["the-key"]) == sentence
+
+
+def test_words_that_no_row_knows_say_no_options_either() -> None:
+    assert explained(CALLED, MOUNT, ["the-key"]) == "Alluxio refuses it: no reason was given"
