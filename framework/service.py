@@ -18,6 +18,7 @@ from typing import Any, Final
 from framework import config, configuring, launch
 from framework.alluxio.drain import Drainer, Leaving
 from framework.alluxio.figures import Poller, Targets
+from framework.alluxio.paths import Paths
 from framework.alluxio.watch import Addresses, Watch
 from framework.api.app import Artefacts, Role, Service, Standing, application
 from framework.api.metrics import WORKER_SERIES
@@ -192,6 +193,11 @@ class _Scheduler:
         self._candidate = Candidate(
             self._session, configuration.zookeeper_path, self._api_url, self._elected, self._end, self._wake
         )
+        self._paths = Paths(
+            lambda: master_addresses(self._led().loop.snapshot),
+            authentication=configuration.security,
+            user=identity.user,
+        )
         service = Service(
             configuration,
             self._api_url,
@@ -207,6 +213,7 @@ class _Scheduler:
             lambda event, is_done: self._led().loop.change(event, is_done, CHANGE_PATIENCE),
             values,
             self._configurations,
+            self._paths,
         )
         self._server = Server(application(service), front.bound, front.tls, configuration.api_proxies)
 
@@ -404,6 +411,7 @@ class _Scheduler:
                 self._leading.alluxio.stop()
         self._chronicle.close()  # which ends the streams, that the server need not wait for them
         self._server.stop()
+        self._paths.close()
 
     # What the API asks, on its threads.
 

@@ -14,6 +14,7 @@ import requests
 from starlette.applications import Starlette
 
 from eventually import eventually
+from fake_namespace import Namespace
 from framework.alluxio.figures import Figures
 from framework.api.app import Artefacts, Role, Service, Standing, application
 from framework.api.safety import Safety
@@ -52,6 +53,7 @@ class Api:
         self.standing = Standing(Role.LEADER, self.url)
         self.tally, self.figures, self.chronicle = Tally(), Figures(), Chronicle()
         self.series = Series()
+        self.namespace = Namespace()
         service = Service(
             configuration,
             self.url,
@@ -66,6 +68,7 @@ class Api:
             self.series,
             self._change,
             values,
+            paths=self.namespace,
         )
         self.server = Server(made(service), bound, tls, proxies)
         self.server.start()

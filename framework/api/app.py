@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from framework import plans, scaling, views
 from framework.alluxio.figures import Figures
+from framework.alluxio.paths import Paths
 from framework.api import openapi, problems
 from framework.api.changes import Changes, Changing, unchangeable
 from framework.api.clients import Clients
@@ -35,6 +36,7 @@ from framework.api.guard import Guard, Role, Standing, access_of
 from framework.api.kept import Kept, encoded, json_response
 from framework.api.metrics import Facts, Metrics
 from framework.api.openapi import OPERATIONS, Operation
+from framework.api.paths import Namespace, PathRoutes
 from framework.api.safety import Safety
 from framework.api.tasks import Tasks
 from framework.api.tokens import Access
@@ -101,6 +103,7 @@ class Service:
     change: Changing = unchangeable
     values: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the options' texts, as they were given
     configurations: dict[str, Configuration] = dataclasses.field(default_factory=dict)  # by id: all that held here
+    paths: Namespace = dataclasses.field(default_factory=lambda: Paths(tuple))
 
     def current(self, state: State) -> Configuration:
         return self.configurations.get(state.wanted.configuration, self.configuration)
@@ -185,6 +188,7 @@ def application(service: Service) -> Starlette:
     workers, resting = Workers(changes), Resting(changes)
     configurations, groups = Configurations(changes), Groups(changes)
     tasks, clients = Tasks(service.snapshot), Clients(service.snapshot, service.current)
+    paths = PathRoutes(service.paths)
     metrics = Metrics(lambda worker_series: _facts(service, worker_series))
     description = openapi.document()
     overviews: Kept[Overview] = Kept()
@@ -212,6 +216,12 @@ def application(service: Service) -> Starlette:
             "group": groups.one,
             "change_group": groups.change,
             "remove_group": groups.remove,
+            "path": paths.shown,
+            "change_path": paths.change,
+            "operate": paths.operate,
+            "load": paths.load,
+            "load_shown": paths.load_shown,
+            "stop_load": paths.stop_load,
             "workers": workers.shown,
             "scale": workers.scale,
             "metrics": metrics.all,

@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from framework import __doc__ as framework_sentence
+from framework.alluxio.paths import LoadState
 from framework.api.tokens import Access
 from framework.model import Kind, TaskState
+from framework.paths import MOST_COPIES, TtlAction
 from framework.plans import Status
 from framework.views import Phase
 
@@ -94,6 +96,24 @@ _CHANGE: Final[Mapping[str, Schema]] = {
     "number": _count("the version that holds, as in ETag"),
 }
 _CHANGED: Final = _list(_object({"name": _text("an option"), "before": _text(), "after": _text()}))
+_PATH: Final[Mapping[str, Schema]] = {
+    "path": _text(),
+    "folder": _YES_NO,
+    "size_bytes": _count("of a folder 0"),
+    "in_memory_percent": _count("of its blocks that a worker has in memory; of a folder 0"),
+    "cached_percent": _count("of its blocks that a worker has in any tier; of a folder 0"),
+    "pinned": _YES_NO,
+    "ttl_seconds": {"type": ["number", "null"], "description": "from its last change; null is for ever"},
+    "ttl_action": _text("", *TtlAction),
+    "replication_min": _count("copies; of a folder 0"),
+    "replication_max": {"type": ["integer", "null"], "description": "copies; null is no limit"},
+    "persistence": _text("Alluxio's word, such as PERSISTED or NOT_PERSISTED"),
+    "mount_point": _YES_NO,
+    "under_storage": _text("where it lies, or would lie, in the under-storage"),
+    "owner": _text(),
+    "group": _text(),
+    "modified_at": _number("seconds since 1970"),
+}
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
     "Problem": _object(
@@ -286,6 +306,27 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "restarts": _list(_text("a slot, in the order in which they are launched again")),
         }
     ),
+    "Path": _object(
+        _PATH,
+        {
+            "entries": _list(_object(_PATH)),
+            "next": _text_or_null("give it as after to see what follows; null at the end"),
+        },
+        said="entries and next come with a folder that is asked for.",
+    ),
+    "Load": _object(
+        {
+            "path": _text(),
+            "state": _text("", *LoadState),
+            "percent": {"type": "integer", "minimum": 0, "maximum": 100},
+            "files": _count("found so far that were not cached"),
+            "loaded_bytes": _BYTES,
+            "total_bytes": {"type": ["integer", "null"], "description": "of those files; null until one was found"},
+            "failed_files": _count(),
+            "failures": _list(_object({"path": _text(), "reason": _text()})),
+            "reason": _text("why it failed; empty when it did not"),
+        }
+    ),
     "Plan": _object(
         {"name": _text(), "status": _STATUS},
         {
@@ -378,6 +419,18 @@ _DRY_RUN_AND_VERSION: Final = (
 )
 _GROUP_NAME: Final = Parameter("name", "the group's name, such as ssd; or default", _text())
 _PLAN_NAME: Final = Parameter("name", "the plan's name, such as recovery", _text())
+_IN_ALLUXIO: Final = Parameter(
+    "path", "in Alluxio's namespace, such as data/table; slashes may be left as they are", _text()
+)
+_OF_ALLUXIO: Final[Mapping[int, Answer]] = {
+    **_missing("There is no such path."),
+    409: Answer("Alluxio refuses it, and why.", _named("Problem"), "application/problem+json"),
+    503: Answer(
+        "Alluxio has nobody to ask now: no primary master, or no worker. Retry-After says when to ask again.",
+        _named("Problem"),
+        "application/problem+json",
+    ),
+}
 _LEVEL: Final = _object({"level": {"type": "string", "enum": ["DEBUG", "INFO", "WARNING", "ERROR"]}})
 
 
@@ -652,6 +705,115 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         parameters=_DRY_RUN_AND_VERSION,
         body=_body("number", {"type": "integer", "minimum": 1}),
     ),
+    Operation(
+        "GET",
+        "/v1/paths/{path:path}",
+        "path",
+        "A file or folder in Alluxio's namespace, and a folder's entries by their names",
+        {**_json("Now.", _named("Path")), **_OF_ALLUXIO},
+        parameters=(
+            _IN_ALLUXIO,
+            Parameter(
+                "limit",
+                "entries at most",
+                {"type": "integer", "minimum": 1, "maximum": 10_000},
+                "query",
+                required=False,
+            ),
+            Parameter("after", "entries behind this name, as next gave it", _text(), "query", required=False),
+            Parameter(
+                "refresh",
+                "true: look for new entries in the under-storage too",
+                {"type": "string", "enum": ["true", "false"]},
+                "query",
+                required=False,
+            ),
+        ),
+    ),
+    Operation(
+        "PATCH",
+        "/v1/paths/{path:path}",
+        "change_path",
+        "Pin or unpin it, say how long it lives (null: for ever) and what then becomes of it, and how many copies "
+        "there are at least and at most; of a folder it is said of all that is in it now. What is left out stays",
+        {200: Answer("It is so.", _object(_PATH)), **_OF_ALLUXIO, **_BODY},
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
+        body={
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "properties": {
+                "pinned": _YES_NO,
+                "ttl": {"type": ["string", "null"], "pattern": "^[1-9][0-9]{0,6}[smh]$"},
+                "ttl_action": {"type": "string", "enum": [*TtlAction]},
+                "replication_min": {"type": "integer", "minimum": 0, "maximum": MOST_COPIES},
+                "replication_max": {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_COPIES},
+            },
+        },
+    ),
+    Operation(
+        "POST",
+        "/v1/paths/{path:path}",
+        "operate",
+        "Free: what is cached of it goes (force: also where it is pinned). Persist: what the cache alone holds of it "
+        "is written to the under-storage",
+        {
+            200: Answer("It is freed.", _object({"path": _text(), "message": _text()})),
+            202: Answer(
+                "It will be persisted; left were not asked for in time.",
+                _object({"path": _text(), "files": _count(), "left": _count(), "message": _text()}),
+            ),
+            **_OF_ALLUXIO,
+            **_BODY,
+        },
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
+        body={
+            "type": "object",
+            "required": ["operation"],
+            "additionalProperties": False,
+            "properties": {"operation": {"type": "string", "enum": ["free", "persist"]}, "force": _YES_NO},
+        },
+    ),
+    Operation(
+        "GET",
+        "/v1/loads/{path:path}",
+        "load_shown",
+        "How far the load of a path is, or how it ended",
+        {**_json("Now.", _named("Load")), **_OF_ALLUXIO},
+        parameters=(_IN_ALLUXIO,),
+    ),
+    Operation(
+        "POST",
+        "/v1/loads/{path:path}",
+        "load",
+        "Have the workers read into the cache what is not there yet of it; one that runs goes on",
+        {202: Answer("It runs.", _named("Load")), **_OF_ALLUXIO, **_BODY},
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
+        body={
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "bandwidth": {
+                    "type": "string",
+                    "pattern": "^[1-9][0-9]{0,5}[MG]B$",
+                    "description": "of each worker in a second",
+                },
+                "verify": {"type": "boolean", "description": "look once more at the end whether all of it is there"},
+            },
+        },
+    ),
+    Operation(
+        "DELETE",
+        "/v1/loads/{path:path}",
+        "stop_load",
+        "Stop the load of a path; what it has loaded stays",
+        {200: Answer("It is stopped.", _object({"path": _text(), "message": _text()})), **_OF_ALLUXIO},
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
+    ),
     Operation("GET", "/v1/log-level", "log_level", "How much this scheduler logs", _json("Now.", _LEVEL)),
     Operation(
         "PUT",
@@ -744,12 +906,16 @@ _ADMIN: Final[Mapping[str, str]] = {
 }
 
 
+def template(operation: Operation) -> str:
+    """The operation's path as OpenAPI writes it: what a parameter matches is no part of it."""
+    return re.sub(r"\{(\w+):\w+\}", r"{\1}", operation.path)
+
+
 def document(operations: Sequence[Operation] = OPERATIONS) -> dict[str, Any]:
     """OpenAPI 3.1. The server's address is relative to this document's: it holds behind every prefix."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        path = re.sub(r"\{(\w+):\w+\}", r"{\1}", operation.path)
-        paths.setdefault(path, {})[operation.method.lower()] = _described(operation)
+        paths.setdefault(template(operation), {})[operation.method.lower()] = _described(operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": "alluxio-mesos", "version": "1", "description": framework_sentence},
