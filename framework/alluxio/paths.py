@@ -132,9 +132,14 @@ class Paths:
         Raises:
             PathAbsent, AlluxioAway, AlluxioError: as every call.
         """
-        options = protocol.GetStatusPOptions(
-            loadMetadataType=protocol.ONCE, commonOptions=_common(), updateTimestamps=False
-        )
+        try:
+            return self._status(path, protocol.ONCE)
+        except PathAbsent:
+            # What was not there once counts as absent for Alluxio, also when it has come since.
+            return self._status(path, protocol.ALWAYS)
+
+    def _status(self, path: str, looks: protocol.LoadMetadataPType) -> PathStatus:
+        options = protocol.GetStatusPOptions(loadMetadataType=looks, commonOptions=_common(), updateTimestamps=False)
         return _status(self._ask(path, GET_STATUS, protocol.GetStatusPRequest(path=path, options=options)).fileInfo)
 
     def entries(
@@ -193,10 +198,15 @@ class Paths:
         if most is not None and most != NO_LIMIT and least > most:
             raise AlluxioError(_TOO_MANY.format(path=status.path, least=least, most=most))
 
-    def _bring_in(self, path: str) -> None:
-        """What is below a folder in the under-storage comes into the namespace, so that it can be said of it."""
+    def _bring_in(self, path: str, *, refresh: bool = False) -> None:
+        """What is below a folder in the under-storage comes into the namespace: what is said or done holds of that
+        alone. ``refresh``: also what is new where somebody looked before.
+        """
         options = protocol.ListStatusPOptions(
-            recursive=True, loadMetadataType=protocol.ONCE, loadMetadataOnly=True, commonOptions=_common()
+            recursive=True,
+            loadMetadataType=protocol.ALWAYS if refresh else protocol.ONCE,
+            loadMetadataOnly=True,
+            commonOptions=_common(),
         )
         request = protocol.ListStatusPRequest(path=path, options=options)
         self._answered(path, self._masters().ask_stream(LIST_STATUS, request))
@@ -238,15 +248,18 @@ class Paths:
 
     # Loads ------------------------------------------------------------------------------------------------------------
 
-    def load(self, path: str, *, bandwidth: int | None = None, verify: bool = False) -> bool:
+    def load(self, path: str, *, bandwidth: int | None = None, verify: bool = False, refresh: bool = True) -> bool:
         """The workers read into the cache what is not there yet. False when a load of it was running already, which
-        goes on, with this bandwidth (bytes per second of each worker).
+        goes on, with this bandwidth (bytes per second of each worker). A load itself takes only what the namespace
+        knows, so the under-storage is looked at first; ``refresh`` as for entries.
         """
-        self.status(path)
+        status = self.status(path)
         masters = self._masters()
         workers = self._answered(path, masters.workers())
         if not any(worker.state is WorkerState.LIVE for worker in workers):
             raise AlluxioAway(f"no worker is live that could load {path}")
+        if status.folder:
+            self._bring_in(path, refresh=refresh)
         options = protocol.LoadJobPOptions(verify=verify, partialListing=False)
         if bandwidth is not None:
             options.bandwidth = bandwidth

@@ -801,6 +801,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
                     "pattern": "^[1-9][0-9]{0,5}[MG]B$",
                     "description": "of each worker in a second",
                 },
+                "refresh": {
+                    "type": "boolean",
+                    "description": "look for new files in the under-storage first (true)",
+                },
                 "verify": {"type": "boolean", "description": "look once more at the end whether all of it is there"},
             },
         },

@@ -45,7 +45,7 @@ class Namespace(Protocol):
 
     def persist(self, path: str) -> tuple[int, int]: ...
 
-    def load(self, path: str, *, bandwidth: int | None = None, verify: bool = False) -> bool: ...
+    def load(self, path: str, *, bandwidth: int | None = None, verify: bool = False, refresh: bool = True) -> bool: ...
 
     def load_progress(self, path: str) -> LoadProgress: ...
 
@@ -108,11 +108,14 @@ class PathRoutes:
     async def load(self, request: Request) -> Response:
         parameters(request)
         path = path_of(request)
-        body = await json_object(request, ("bandwidth", "verify"))
-        verify, bandwidth = body.get("verify", False), body.get("bandwidth")
-        mistakes = []
-        if not isinstance(verify, bool):
-            mistakes.append(f"verify: {verify!a:.100} is not allowed; give true or false")
+        body = await json_object(request, ("bandwidth", "refresh", "verify"))
+        bandwidth = body.get("bandwidth")
+        told = {"verify": body.get("verify", False), "refresh": body.get("refresh", True)}
+        mistakes = [
+            f"{name}: {value!a:.100} is not allowed; give true or false"
+            for name, value in told.items()
+            if not isinstance(value, bool)
+        ]
         mebibytes = None
         if bandwidth is not None:
             try:
@@ -124,11 +127,11 @@ class PathRoutes:
                 )
         if mistakes:
             raise Refused(422, mistakes)
-        return JSONResponse(await self._asked(self._load, path, mebibytes, verify=verify), 202)
+        return JSONResponse(await self._asked(self._load, path, mebibytes, **told), 202)
 
-    def _load(self, path: str, mebibytes: int | None, *, verify: bool) -> dict[str, Any]:
+    def _load(self, path: str, mebibytes: int | None, *, verify: bool, refresh: bool) -> dict[str, Any]:
         bandwidth = None if mebibytes is None else mebibytes << 20
-        self._namespace.load(path, bandwidth=bandwidth, verify=verify)
+        self._namespace.load(path, bandwidth=bandwidth, verify=verify, refresh=refresh)
         return load_document(self._namespace.load_progress(path))
 
     async def load_shown(self, request: Request) -> Response:

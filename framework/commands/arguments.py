@@ -133,6 +133,9 @@ def _add_paths(commands: Commands[argparse.ArgumentParser]) -> None:
         "--verify", action="store_true", help="look at the end whether all is there, and load what is not"
     )
     load.add_argument(
+        "--no-refresh", action="store_true", help="do not look for new files in the under-storage where that was done"
+    )
+    load.add_argument(
         "--timeout",
         type=_seconds,
         default=math.inf,

@@ -104,7 +104,7 @@ def test_a_load_is_begun_looked_at_and_stopped(api: Api) -> None:
     ]
     begun = api.ask("POST", "/v1/loads/data", json={"bandwidth": "10MB", "verify": True})
     assert (begun.status_code, begun.json()["state"], begun.json()["percent"]) == (202, "running", 0)
-    assert api.namespace.calls == [("load", "/data", 10 << 20, True)]
+    assert api.namespace.calls == [("load", "/data", 10 << 20, True, True)]
     assert api.get("/v1/loads/data").json()["percent"] == 25
     ended = api.get("/v1/loads/data").json()
     assert (ended["state"], ended["percent"], ended["failed_files"]) == ("failed", 50, 1)
@@ -149,6 +149,7 @@ def test_a_hundred_per_cent_is_done_and_nothing_else_is() -> None:
             "bandwidth: 5 is not allowed; give what each worker may read",
         ),
         ("POST", "/v1/loads/data", {"bandwidth": "fast"}, 422, "bandwidth: 'fast' is not allowed"),
+        ("POST", "/v1/loads/data", {"refresh": 0}, 422, "refresh: 0 is not allowed; give true or false"),
         ("POST", "/v1/loads/data", {"verify": "yes"}, 422, "verify: 'yes' is not allowed"),
     ],
 )

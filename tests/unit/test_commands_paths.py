@@ -108,14 +108,14 @@ def test_a_load_is_followed_to_its_end(run: Run, api: Api) -> None:
         LoadProgress("/data", LoadState.RUNNING, 2, 1 << 20, 4 << 20),
         LoadProgress("/data", LoadState.DONE, 2, 4 << 20, 4 << 20),
     ]
-    code, out, err = run("load", "/data", "--bandwidth", "100MB", "--verify")
+    code, out, err = run("load", "/data", "--bandwidth", "100MB", "--verify", "--no-refresh")
     assert (code, out) == (0, "/data: 2 files with 4.0 MiB loaded\n")
     assert err.splitlines() == [
         "/data: looking for what is to be loaded",
         "/data: 1.0 MiB of 4.0 MiB, 2 files",
         "/data: 4.0 MiB of 4.0 MiB, 2 files",
     ]
-    assert api.namespace.calls == [("load", "/data", 100 << 20, True)]
+    assert api.namespace.calls == [("load", "/data", 100 << 20, True, False)]
 
 
 def test_a_load_of_what_is_cached_says_so(run: Run, api: Api) -> None:

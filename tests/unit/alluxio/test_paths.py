@@ -194,6 +194,19 @@ def test_only_what_the_cache_alone_holds_is_persisted(serve: Serve) -> None:
     assert [request.path for request in asked(server, "ScheduleAsyncPersistence")] == ["/data/here"]
 
 
+def test_what_was_absent_once_is_looked_for_again(serve: Serve) -> None:
+    """Alluxio remembers what was absent, and says so of what has come since."""
+
+    def look(request: protocol.GetStatusPRequest) -> Any:
+        if request.options.loadMetadataType != protocol.ALWAYS:
+            return grpc.StatusCode.NOT_FOUND, 'Path "/data" does not exist.'
+        return status(length=5)
+
+    _, paths = served(serve, {GET_STATUS: look})
+    assert paths.status("/data").size == 5
+    paths.close()
+
+
 # Loads ----------------------------------------------------------------------------------------------------------------
 
 
@@ -212,13 +225,16 @@ def test_java_writes_what_is_beyond_16_bits_as_surrogates() -> None:
 
 def test_a_load_needs_a_worker(serve: Serve) -> None:
     submitted = protocol.SubmitJobPResponse(jobId="1")
-    server, paths = served(serve, {SUBMIT_JOB: submitted})
+    server, paths = served(serve, {SUBMIT_JOB: submitted, LIST_STATUS: (protocol.ListStatusPResponse(),)})
     with pytest.raises(AlluxioAway, match="no worker is live that could load /data"):
         paths.load("/data")
     assert asked(server, "submitJob") == []
     server.workers = (block.WorkerInfo(id=1, state="ACTIVE"),)
     assert paths.load("/data", bandwidth=7, verify=True) is True
     paths.close()
+    # A load takes what is in the namespace, and no more.
+    (listing,) = asked(server, "ListStatus")
+    assert (listing.options.recursive, listing.options.loadMetadataType) == (True, protocol.ALWAYS)
     (request,) = asked(server, "submitJob")
     assert request.request_body == load_request(
         "/data", protocol.LoadJobPOptions(verify=True, partialListing=False, bandwidth=7)
