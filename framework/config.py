@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from framework.model import MEMBER_PORTS, Constraint, Journal, Kind, Need, VolumeNeed, Wanted
@@ -25,7 +26,7 @@ from framework.option_table import (
     Option,
     launched_with,
 )
-from framework.option_types import Invalid, has_tier
+from framework.option_types import MIB, Invalid, has_tier, size
 from framework.sizing import Jvm, task_memory
 
 __all__ = [
@@ -341,7 +342,45 @@ def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
     if values.get("masters", 1) > 1 and values.get("journal") == "UFS" and values.get("journal_folder") == "":
         problems.append(Problem("masters", f"{values['masters']} masters need one journal; {SEVERAL_MASTERS}"))
     problems.extend(_volume_problems(values))
+    problems.extend(_tier_problems(values))
     return problems
+
+
+_QUOTA: Final = re.compile(r"alluxio\.worker\.tieredstore\.level(\d+)\.dirs\.quota")
+_LEVELS: Final = "alluxio.worker.tieredstore.levels"
+
+
+def _tier_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A task's memory and disk are counted from the tiers' options: what a property makes larger, Mesos knows nothing
+    of, and it ends the task that fills it.
+    """
+    options = ("worker_ram", "worker_ssd", "worker_hdd")
+    if not {*options, "properties"} <= set(values):
+        return
+    tiers = [option for option in options if values[option]]
+    sizes = ", ".join(f"--{option.replace('_', '-')}" for option in options)
+    for name, text in values["properties"]:
+        found = _QUOTA.fullmatch(name)
+        if name == _LEVELS and text != str(len(tiers)):
+            yield Problem("properties", f"{name}={text}: there are {len(tiers)} by {sizes}; give those sizes instead")
+        elif found is not None and int(found[1]) >= len(tiers):
+            yield Problem("properties", f"{name}={text}: there is no such tier; give it a size with one of {sizes}")
+        elif found is not None and (quota := _quota(text)) > values[tiers[int(found[1])]]:
+            tier = tiers[int(found[1])]
+            option, of = f"--{tier.replace('_', '-')}", "memory" if tier == "worker_ram" else "disk"
+            yield Problem(
+                "properties",
+                f"{name}={text} is {quota} MiB, more than the {values[tier]} MiB of {option}, from which the task's "
+                f"{of} is counted; give {option} that size instead",
+            )
+
+
+def _quota(text: str) -> int:
+    """MiB of all of a tier's folders together. A plain number is bytes here; what is no size is Alluxio's to refuse."""
+    try:
+        return sum(math.ceil(int(part) / MIB) if part.isdecimal() else size().read(part) for part in text.split(","))
+    except Invalid:
+        return 0
 
 
 def _volume_problems(values: Mapping[str, Any]) -> list[Problem]:
