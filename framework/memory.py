@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from framework.messages import Effect, Forget, Keep, KeepFrameworkId, KeepWanted, Launch
+from framework.messages import Effect, Forget, Keep, KeepFrameworkId, KeepPaths, KeepWanted, Launch
 from framework.model import Group, HistoryEntry, Kept, Wanted, group_named
 
 __all__ = ["KEPT_ENTRIES", "REMEMBERED", "Kept", "after", "following", "newly_wanted", "overridden", "resumed"]
 
 KEPT_ENTRIES: Final = 20
-REMEMBERED: Final = (KeepFrameworkId, KeepWanted, Launch, Keep, Forget)  # the effects that a store writes
+REMEMBERED: Final = (KeepFrameworkId, KeepWanted, KeepPaths, Launch, Keep, Forget)  # the effects that a store writes
 
 
 def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
@@ -21,12 +21,15 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
     if not remembered:
         return kept
     framework_id, records, retired, history = kept.framework_id, dict(kept.records), dict(kept.retired), kept.history
+    paths = kept.paths
     for effect in remembered:
         match effect:
             case KeepFrameworkId():
                 framework_id = effect.framework_id
             case KeepWanted():
                 history = (*history, effect.entry)[-KEPT_ENTRIES:]
+            case KeepPaths():
+                paths = effect.paths
             case Launch():
                 records.update((record.slot, record) for record in effect.records)
             case Keep():
@@ -34,7 +37,7 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
             case Forget():
                 records.pop(effect.slot, None)
                 retired[effect.slot] = effect.attempt
-    return Kept(framework_id, records, retired, history)
+    return Kept(framework_id, records, retired, history, paths)
 
 
 def newly_wanted(

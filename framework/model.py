@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeVar
 
+from framework.paths import WantedPath
+
 
 class Kind(enum.StrEnum):
     """What a slot runs. The order is the order of deployment."""
@@ -474,6 +476,7 @@ class Kept:
     records: Mapping[str, Record] = dataclasses.field(default_factory=dict)
     retired: Mapping[str, int] = dataclasses.field(default_factory=dict)
     history: tuple[HistoryEntry, ...] = ()
+    paths: tuple[WantedPath, ...] = ()  # of Alluxio's namespace, of which something is wanted; in their order
 
 
 _GROUP: Final = re.compile(r"master|proxy|worker(-[a-z][a-z0-9]*)*")

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 LONGEST: Final = 4096  # characters of a path
@@ -44,6 +45,59 @@ class Attributes:
     @property
     def says_something(self) -> bool:
         return any(part is not None for part in (self.pinned, self.ttl, self.replication_min, self.replication_max))
+
+    def over(self, others: Attributes) -> Attributes:
+        """What holds where these are wanted of something inside of what the others are wanted of. Who says something
+        of pins says all of them, as a least number of copies is one.
+        """
+        pins = self.pinned is not None or self.replication_min is not None
+        return Attributes(
+            pinned=self.pinned if pins else others.pinned,
+            ttl=others.ttl if self.ttl is None else self.ttl,
+            ttl_action=others.ttl_action if self.ttl is None else self.ttl_action,
+            replication_min=self.replication_min if pins else others.replication_min,
+            replication_max=others.replication_max if self.replication_max is None else self.replication_max,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WantedPath:
+    """What is wanted of a path and of all that is in it, also of what comes later."""
+
+    path: str
+    attributes: Attributes
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether it is the folder itself, or anything in it."""
+    return folder in ("/", path) or path.startswith(f"{folder}/")
+
+
+def wanted_of(wanted: Iterable[WantedPath], path: str) -> Attributes:
+    """What is wanted of one path: the nearest word counts."""
+    above = sorted((one for one in wanted if is_below(path, one.path)), key=lambda one: len(one.path))
+    return functools.reduce(lambda found, one: one.attributes.over(found), above, Attributes())
+
+
+def outermost(wanted: Iterable[WantedPath]) -> list[str]:
+    """The paths that are in no other one."""
+    paths = sorted(one.path for one in wanted)
+    return [path for path in paths if not any(path != other and is_below(path, other) for other in paths)]
+
+
+def as_document(attributes: Attributes) -> dict[str, Any]:
+    """As ``read`` takes it, with seconds in the place of a time's text."""
+    found: dict[str, Any] = {}
+    if attributes.pinned is not None:
+        found["pinned"] = attributes.pinned
+    if attributes.ttl is not None:
+        found["ttl_seconds"] = None if attributes.ttl == NO_TTL else attributes.ttl
+        found["ttl_action"] = attributes.ttl_action.value
+    if attributes.replication_min is not None:
+        found["replication_min"] = attributes.replication_min
+    if attributes.replication_max is not None:
+        found["replication_max"] = None if attributes.replication_max == NO_LIMIT else attributes.replication_max
+    return found
 
 
 FIELDS: Final = ("pinned", "replication_max", "replication_min", "ttl", "ttl_action")

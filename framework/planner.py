@@ -30,11 +30,13 @@ from framework.messages import (
     GiveBack,
     Keep,
     KeepFrameworkId,
+    KeepPaths,
     KeepWanted,
     Kill,
     Launch,
     Offered,
     OperationUpdated,
+    PathsWished,
     Reconcile,
     RemoveMember,
     Rescinded,
@@ -137,6 +139,8 @@ def evolve(state: State, event: Event) -> State:
             return dataclasses.replace(state, drains={drain.task_id: drain for drain in event.drains})
         case Wished():
             return dataclasses.replace(state, wish=event)
+        case PathsWished():
+            return dataclasses.replace(state, paths_wish=event)
         case RestartAsked():
             return dataclasses.replace(state, restarts=state.restarts | {event.task_id})
         case Decided():
@@ -266,7 +270,7 @@ def _flowed(state: State, event: Decided) -> State:
 
 
 def _remembered(state: State, event: Decided) -> State:
-    before = Kept(state.kept_framework_id, state.records, state.retired, state.history)
+    before = Kept(state.kept_framework_id, state.records, state.retired, state.history, state.paths)
     kept = after(before, event.effects)
     if kept is before:
         return state
@@ -284,6 +288,8 @@ def _remembered(state: State, event: Decided) -> State:
         records=kept.records,
         retired=kept.retired,
         history=kept.history,
+        paths=kept.paths,
+        paths_wish=None if any(isinstance(effect, KeepPaths) for effect in event.effects) else state.paths_wish,
         restarts=state.restarts - gone,
         reports=_without(state.reports, ended),
         kills=_without(state.kills, ended),
@@ -387,6 +393,8 @@ def decide(state: State, now: float) -> tuple[Effect, ...]:
         return (state.stop,)
     if state.wish is not None:
         return (KeepWanted(state.wish.entry),)  # it holds from the moment when it is written; the rest follows at once
+    if state.paths_wish is not None:
+        return (KeepPaths(state.paths_wish.paths),)
     if not state.connected:
         return ()
     if state.framework_id != state.kept_framework_id:

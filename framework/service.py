@@ -18,6 +18,7 @@ from typing import Any, Final
 from framework import config, configuring, launch
 from framework.alluxio.drain import Drainer, Leaving
 from framework.alluxio.figures import Poller, Targets
+from framework.alluxio.keeper import Keeper
 from framework.alluxio.paths import Paths
 from framework.alluxio.watch import Addresses, Watch
 from framework.api.app import Artefacts, Role, Service, Standing, application
@@ -31,7 +32,7 @@ from framework.configuring import Configured
 from framework.loop import Loop
 from framework.memory import after, newly_wanted, resumed
 from framework.mesos import Identity, Mesos
-from framework.messages import CacheSeen, DrainsSeen, Effect, KeepWanted, Launch, RemoveMember, Stop
+from framework.messages import CacheSeen, DrainsSeen, Effect, KeepPaths, KeepWanted, Launch, RemoveMember, Stop
 from framework.model import ExitCode, Journal, Kept, Kind, Wanted, group_named, kind_of
 from framework.planner import State, registered_workers
 from framework.series import Sampler, Series
@@ -154,6 +155,7 @@ class _Leading:
     poller: Poller
     sampler: Sampler
     drainer: Drainer
+    keeper: Keeper
 
 
 class _Scheduler:
@@ -214,6 +216,7 @@ class _Scheduler:
             values,
             self._configurations,
             self._paths,
+            lambda: self._led().keeper.standing,
         )
         self._server = Server(application(service), front.bound, front.tls, configuration.api_proxies)
 
@@ -316,6 +319,7 @@ class _Scheduler:
             retired=kept.retired,
             kept_framework_id=kept.framework_id,
             history=kept.history,
+            paths=kept.paths,
         )
         loop = Loop(state, store, self._act, time.time, self._session.may_act, self._tally, self._chronicle)
         identity = dataclasses.replace(
@@ -337,7 +341,8 @@ class _Scheduler:
             self._identity.user,
             self._configuration.decommission_drain,
         )
-        self._leading = _Leading(loop, mesos, watch, self._alluxio_leader(watch), poller, sampler, drainer)
+        keeper = Keeper(lambda: loop.snapshot.paths if self._session.may_act() else (), self._paths)
+        self._leading = _Leading(loop, mesos, watch, self._alluxio_leader(watch), poller, sampler, drainer, keeper)
         while not self._notices.empty():  # what came before the loop could be told
             if (stop := self._notices.get()) is not None:
                 loop.post(stop)
@@ -345,6 +350,7 @@ class _Scheduler:
         self._leading.poller.start()
         self._leading.sampler.start()
         drainer.start()
+        keeper.start()
         if self._leading.alluxio is not None:
             self._leading.alluxio.start()
         self._follow(mesos)
@@ -407,6 +413,7 @@ class _Scheduler:
             self._leading.poller.stop()
             self._leading.sampler.stop()
             self._leading.drainer.stop()
+            self._leading.keeper.stop()
             if self._leading.alluxio is not None:
                 self._leading.alluxio.stop()
         self._chronicle.close()  # which ends the streams, that the server need not wait for them
@@ -442,6 +449,8 @@ class _Scheduler:
             match effect:
                 case RemoveMember():
                     led.watch.remove(effect.address, job=effect.job)
+                case KeepPaths():
+                    led.keeper.wake()
                 case KeepWanted():
                     led.mesos.ask_for(least(state.wanted, Kept(records=state.records, history=state.history)))
                 case _:

@@ -104,6 +104,7 @@ class Service:
     values: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the options' texts, as they were given
     configurations: dict[str, Configuration] = dataclasses.field(default_factory=dict)  # by id: all that held here
     paths: Namespace = dataclasses.field(default_factory=lambda: Paths(tuple))
+    kept_paths: Callable[[], Mapping[str, str]] = dict  # why wanted paths are not as they are wanted
 
     def current(self, state: State) -> Configuration:
         return self.configurations.get(state.wanted.configuration, self.configuration)
@@ -188,7 +189,7 @@ def application(service: Service) -> Starlette:
     workers, resting = Workers(changes), Resting(changes)
     configurations, groups = Configurations(changes), Groups(changes)
     tasks, clients = Tasks(service.snapshot), Clients(service.snapshot, service.current)
-    paths = PathRoutes(service.paths)
+    paths = PathRoutes(service.paths, changes, service.kept_paths)
     metrics = Metrics(lambda worker_series: _facts(service, worker_series))
     description = openapi.document()
     overviews: Kept[Overview] = Kept()
@@ -218,6 +219,9 @@ def application(service: Service) -> Starlette:
             "remove_group": groups.remove,
             "path": paths.shown,
             "change_path": paths.change,
+            "wanted_paths": paths.wanted,
+            "want_path": paths.want,
+            "forget_path": paths.forget,
             "operate": paths.operate,
             "load": paths.load,
             "load_shown": paths.load_shown,

@@ -314,6 +314,22 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         },
         said="entries and next come with a folder that is asked for.",
     ),
+    "WantedPath": _object(
+        {
+            "path": _text(),
+            "wanted": _object(
+                {},
+                {
+                    "pinned": _YES_NO,
+                    "ttl_seconds": {"type": ["number", "null"]},
+                    "ttl_action": _text("", *TtlAction),
+                    "replication_min": _count(),
+                    "replication_max": {"type": ["integer", "null"]},
+                },
+            ),
+            "reason": _text("why it is not so; empty when it is"),
+        }
+    ),
     "Load": _object(
         {
             "path": _text(),
@@ -422,6 +438,18 @@ _PLAN_NAME: Final = Parameter("name", "the plan's name, such as recovery", _text
 _IN_ALLUXIO: Final = Parameter(
     "path", "in Alluxio's namespace, such as data/table; slashes may be left as they are", _text()
 )
+_ATTRIBUTES: Final[Schema] = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": False,
+    "properties": {
+        "pinned": _YES_NO,
+        "ttl": {"type": ["string", "null"], "pattern": "^[1-9][0-9]{0,6}[smh]$"},
+        "ttl_action": {"type": "string", "enum": [*TtlAction]},
+        "replication_min": {"type": "integer", "minimum": 0, "maximum": MOST_COPIES},
+        "replication_max": {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_COPIES},
+    },
+}
 _OF_ALLUXIO: Final[Mapping[int, Answer]] = {
     **_missing("There is no such path."),
     409: Answer("Alluxio refuses it, and why.", _named("Problem"), "application/problem+json"),
@@ -739,18 +767,34 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         {200: Answer("It is so.", _object(_PATH)), **_OF_ALLUXIO, **_BODY},
         Access.ADMIN,
         parameters=(_IN_ALLUXIO,),
-        body={
-            "type": "object",
-            "minProperties": 1,
-            "additionalProperties": False,
-            "properties": {
-                "pinned": _YES_NO,
-                "ttl": {"type": ["string", "null"], "pattern": "^[1-9][0-9]{0,6}[smh]$"},
-                "ttl_action": {"type": "string", "enum": [*TtlAction]},
-                "replication_min": {"type": "integer", "minimum": 0, "maximum": MOST_COPIES},
-                "replication_max": {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_COPIES},
-            },
-        },
+        body=_ATTRIBUTES,
+    ),
+    Operation(
+        "GET",
+        "/v1/paths",
+        "wanted_paths",
+        "The paths of which something is wanted for good, and why they are not so",
+        _json("Now.", _object({"paths": _list(_named("WantedPath"))})),
+    ),
+    Operation(
+        "PUT",
+        "/v1/paths/{path:path}",
+        "want_path",
+        "Want this of a path for good, and of all in it: it is written down before the answer, is made so when the "
+        "path comes, and again when somebody else says something else. In the place of what was wanted of it",
+        {200: Answer("It is wanted.", _named("WantedPath")), **_OF_ALLUXIO, **_BODY},
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
+        body=_ATTRIBUTES,
+    ),
+    Operation(
+        "DELETE",
+        "/v1/paths/{path:path}",
+        "forget_path",
+        "Want nothing of a path any more; the path itself stays, as it is",
+        {200: Answer("It is so.", _object({"path": _text(), "message": _text()})), **_OF_ALLUXIO},
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
     ),
     Operation(
         "POST",

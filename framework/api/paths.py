@@ -5,7 +5,7 @@ Alluxio at once, so that a slow under-storage holds up nobody who asks for somet
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -15,15 +15,19 @@ from starlette.responses import JSONResponse, Response
 
 from framework import paths
 from framework.alluxio.files import AlluxioAway, AlluxioError
+from framework.alluxio.keeper import NOT_YET
 from framework.alluxio.paths import LoadProgress, LoadState, PathAbsent, PathStatus
-from framework.api.changes import json_object, parameters
+from framework.api.changes import Changes, json_object, parameters
 from framework.api.problems import Refused
+from framework.messages import PathsWished
 from framework.option_types import duration, size
-from framework.paths import Attributes
+from framework.paths import Attributes, WantedPath
 
 AT_ONCE: Final = 8  # questions to Alluxio; who comes later waits, and holds no thread
 ENTRIES: Final = 1000  # of a folder in one answer, where no other number is asked for
 MOST_ENTRIES: Final = 10_000
+MOST_WANTED: Final = 1000
+MOST_CHARACTERS: Final = 200_000  # of their paths in all: they are one node in ZooKeeper, which takes 1 MB
 AWAY_SECONDS: Final = 2  # after so long a client asks again
 
 Given = ParamSpec("Given")
@@ -53,8 +57,12 @@ class Namespace(Protocol):
 
 
 class PathRoutes:
-    def __init__(self, namespace: Namespace) -> None:
+    """``standing`` says by path why it is not as it is wanted."""
+
+    def __init__(self, namespace: Namespace, changes: Changes, standing: Callable[[], Mapping[str, str]]) -> None:
         self._namespace = namespace
+        self._changes = changes
+        self._standing = standing
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def shown(self, request: Request) -> Response:
@@ -82,6 +90,47 @@ class PathRoutes:
         if isinstance(asked, list):
             raise Refused(422, asked)
         return JSONResponse(document(await self._asked(self._namespace.set, path, asked)))
+
+    # What is wanted, also of what comes later; Alluxio is not asked here.
+
+    def wanted(self, request: Request) -> Response:
+        parameters(request)
+        wanted = self._changes.snapshot().paths
+        return JSONResponse({"paths": [self._wanted_document(one) for one in wanted]})
+
+    def _wanted_document(self, one: WantedPath) -> dict[str, Any]:
+        reason = self._standing().get(one.path, NOT_YET)
+        return {"path": one.path, "wanted": paths.as_document(one.attributes), "reason": reason}
+
+    async def want(self, request: Request) -> Response:
+        parameters(request)
+        path = path_of(request)
+        asked = paths.read(await json_object(request, paths.FIELDS), duration(0).read)
+        if isinstance(asked, list):
+            raise Refused(422, asked)
+        await self._changes.turns.take(self._want, path, asked)
+        return JSONResponse(self._wanted_document(WantedPath(path, asked)))
+
+    async def forget(self, request: Request) -> Response:
+        parameters(request)
+        path = path_of(request)
+        await self._changes.turns.take(self._want, path, None)
+        return JSONResponse({"path": path, "message": f"nothing is wanted of {path} any more; it stays as it is"})
+
+    def _want(self, path: str, asked: Attributes | None) -> None:
+        before = self._changes.snapshot().paths
+        others = tuple(one for one in before if one.path != path)
+        if asked is None and others == before:
+            raise HTTPException(404, f"nothing is wanted of {path}; GET /v1/paths lists what something is wanted of")
+        after = others if asked is None else tuple(sorted((*others, WantedPath(path, asked)), key=lambda it: it.path))
+        if len(after) > MOST_WANTED or sum(len(one.path) for one in after) > MOST_CHARACTERS:
+            raise HTTPException(
+                409,
+                f"of {MOST_WANTED} paths with {MOST_CHARACTERS} characters in all something may be wanted at most; let "
+                "some go, or say it of a folder above them",
+            )
+        if after != before and not self._changes.post(PathsWished(after), lambda state: state.paths == after):
+            raise HTTPException(503, "the change could not be written down in time; /v1/health says what is amiss")
 
     async def operate(self, request: Request) -> Response:
         parameters(request)

@@ -109,10 +109,18 @@ def _add_paths(commands: Commands[argparse.ArgumentParser]) -> None:
             ("unpin", "pin a path no more"),
             ("ttl", "say how long a file, or each file in a folder, lives"),
             ("replication", "say how many copies of a file's blocks the cache holds"),
+            ("forget", "want nothing of a path for good any more; it stays as it is"),
         )
     }
     for command in made.values():
         command.add_argument("path", type=_path, metavar="PATH", help="in Alluxio's namespace, such as /data/table")
+    for name in ("pin", "unpin", "ttl", "replication"):
+        made[name].add_argument(
+            "--keep",
+            action="store_true",
+            help="want it for good, also of what comes later; the path need not be there yet",
+        )
+    _command(commands, "wanted", "show the paths of which something is wanted for good, and which are not so")
     made["ls"].add_argument(
         "--limit", type=_entries, default=MOST_LINES, metavar="N", help=f"at most so many entries ({MOST_LINES})"
     )

@@ -28,8 +28,39 @@ def _ls(client: Client, options: argparse.Namespace) -> ExitCode:
 
 
 def _say(client: Client, options: argparse.Namespace, body: Mapping[str, Any]) -> ExitCode:
+    if options.keep:
+        return _keep(client, options, body)
     found = client.patch(*_at("paths", options.path), body=body).document
     answer(options, found, lambda: show_paths.said(found))
+    return ExitCode.DONE
+
+
+def _keep(client: Client, options: argparse.Namespace, body: Mapping[str, Any]) -> ExitCode:
+    """Beside what is wanted of the path already; a word on pins takes the place of an earlier one."""
+    wanted = client.get("v1", "paths").document["paths"]
+    before: Mapping[str, Any] = next((one["wanted"] for one in wanted if one["path"] == options.path), {})
+    kept = {name: value for name, value in before.items() if name not in ("ttl_seconds", "ttl_action")}
+    if "ttl_seconds" in before:
+        seconds = before["ttl_seconds"]
+        kept |= {"ttl": None} if seconds is None else {"ttl": f"{seconds:g}s", "ttl_action": before["ttl_action"]}
+    if {"pinned", "replication_min"} & set(body):
+        kept = {name: value for name, value in kept.items() if name not in ("pinned", "replication_min")}
+    if "ttl" in body:
+        kept.pop("ttl_action", None)
+    found = client.put(*_at("paths", options.path), body={**kept, **body}).document
+    answer(options, found, lambda: show.plain(f"{found['path']}: wanted for good: {show_paths.wanted_of(found)}"))
+    return ExitCode.DONE
+
+
+def _wanted(client: Client, options: argparse.Namespace) -> ExitCode:
+    found = client.get("v1", "paths").document
+    answer(options, found, lambda: show_paths.wanted(found["paths"]))
+    return ExitCode.DONE
+
+
+def _forget(client: Client, options: argparse.Namespace) -> ExitCode:
+    found = client.delete(*_at("paths", options.path)).document
+    answer(options, found, lambda: show.plain(found["message"]))
     return ExitCode.DONE
 
 
@@ -105,6 +136,8 @@ COMMANDS: Final[Mapping[str, Callable[[Client, argparse.Namespace], int]]] = {
     "persist": lambda client, options: _do(client, options, {"operation": "persist"}),
     "pin": lambda client, options: _say(client, options, {"pinned": True}),
     "unpin": lambda client, options: _say(client, options, {"pinned": False}),
+    "wanted": _wanted,
+    "forget": _forget,
     "ttl": _ttl,
     "replication": _replication,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -72,6 +74,33 @@ def said(found: Document) -> Text:
     if not found["folder"]:
         told.append(f"copies: {_copies(found)}")
     return plain(f"{found['path']}: {', '.join(told)}")
+
+
+def wanted(found: Sequence[Document]) -> RenderableType:
+    """The paths of which something is wanted for good."""
+    return listing(
+        ("PATH", "WANTED", "SO"),
+        (
+            (one["path"], wanted_of(one), plain(one["reason"], "yellow") if one["reason"] else plain("yes", "green"))
+            for one in found
+        ),
+        "nothing is wanted of any path for good",
+    )
+
+
+def wanted_of(found: Document) -> str:
+    asked = found["wanted"]
+    told = []
+    if "pinned" in asked:
+        told.append("pinned" if asked["pinned"] else "not pinned")
+    if "ttl_seconds" in asked:
+        told.append("no ttl" if asked["ttl_seconds"] is None else f"ttl {life(asked)}")
+    if "replication_min" in asked:
+        told.append(f"at least {counted(asked['replication_min'], 'copy', 'copies')}")
+    if "replication_max" in asked:
+        most = asked["replication_max"]
+        told.append("no limit of copies" if most is None else f"at most {counted(most, 'copy', 'copies')}")
+    return ", ".join(told)
 
 
 def progress(found: Document) -> str:

@@ -1,8 +1,8 @@
 """The store in ZooKeeper.
 
-Layout 2 below the service's path: ``version`` (of this layout), ``framework-id``, ``retired``, one node a slot under
-``records/``, one node an entry under ``history/``, and ``election/``, where the schedulers contend. Layout 1 had
-neither ``version`` nor ``history/`` nor ``election/``; it is lifted when a scheduler leads.
+Layout 2 below the service's path: ``version`` (of this layout), ``framework-id``, ``retired``, ``paths``, one node a
+slot under ``records/``, one node an entry under ``history/``, and ``election/``, where the schedulers contend. Layout 1
+had neither ``version`` nor ``history/`` nor ``election/``; it is lifted when a scheduler leads.
 
 Each node and each reply is far below ZooKeeper's limit of 1 MB (jute.maxbuffer), however many workers there are. Writes
 go out as transactions that name the expected versions and the lead: a scheduler that was overtaken by another fails
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 VERSION: Final = "version"
 FRAMEWORK_ID: Final = "framework-id"
 RETIRED: Final = "retired"
+PATHS: Final = "paths"  # of Alluxio's namespace; there where something is wanted of any
 RECORDS: Final = "records"
 HISTORY: Final = "history"
 ELECTION: Final = "election"
@@ -93,7 +94,7 @@ def read(session: Session, path: str) -> dict[str, Node]:
     """
     client = session.client
     try:
-        names = [VERSION, FRAMEWORK_ID, RETIRED, UNFINISHED]
+        names = [VERSION, FRAMEWORK_ID, RETIRED, PATHS, UNFINISHED]
         for folder in (RECORDS, HISTORY):
             children = next(iter(session.answers([client.get_children_async(f"{path}/{folder}")])))
             names += [f"{folder}/{child}" for child in children or ()]
@@ -262,6 +263,7 @@ def _kept(data: Mapping[str, bytes]) -> Kept:
         records,
         wire.decode_retired(data[RETIRED]) if RETIRED in data else {},
         tuple(history),
+        wire.decode_paths(data[PATHS]) if PATHS in data else (),
     )
 
 
@@ -272,6 +274,8 @@ def _values(kept: Kept) -> dict[str, Any]:
         values[FRAMEWORK_ID] = kept.framework_id
     if kept.retired:
         values[RETIRED] = kept.retired
+    if kept.paths:
+        values[PATHS] = kept.paths
     values |= {f"{RECORDS}/{slot}": record for slot, record in kept.records.items()}
     return values
 
@@ -309,5 +313,7 @@ def _encode(value: Any) -> bytes:
             return wire.encode_history_entry(value)
         case str():
             return value.encode()
+        case tuple():
+            return wire.encode_paths(value)
         case _:
             return wire.encode_retired(value)

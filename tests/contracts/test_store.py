@@ -14,8 +14,9 @@ from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
 from framework import wire
 from framework.memory import Kept, after, newly_wanted
-from framework.messages import Forget, Keep, KeepFrameworkId, Launch, Suppress
+from framework.messages import Forget, Keep, KeepFrameworkId, KeepPaths, Launch, Suppress
 from framework.model import HistoryEntry, Kind, Offer, Record, Volume
+from framework.paths import Attributes, TtlAction, WantedPath
 from framework.store import MemoryStore, Store, StoreError, StoreRefused, StoreUnavailable
 from framework.zookeeper import Session, ZooKeeperStore, connect, read_credentials
 from framework.zookeeper.store import BATCH
@@ -130,6 +131,20 @@ def test_what_was_wanted_is_kept_twenty_times(place: InMemory | InZooKeeper) -> 
         assert newly_wanted(kept, wanted(workers=workers), {"workers": str(workers)}, 5000.0) == ()
     assert [entry.number for entry in kept.history] == list(range(4, 24))
     assert kept.history[-1] == HistoryEntry(23, 1022.0, "configuration-1", 1, 22, 0, {"workers": "22"})
+
+
+def test_what_is_wanted_of_paths_is_kept(place: InMemory | InZooKeeper) -> None:
+    store = place.open()
+    store.load()
+    pinned = WantedPath("/a", Attributes(pinned=True))
+    timed = WantedPath("/a/b", Attributes(ttl=60.5, ttl_action=TtlAction.DELETE, replication_max=-1))
+    store.save([KeepPaths((pinned,))])
+    store.save([KeepPaths((pinned, timed)), KeepFrameworkId("framework-1")])
+    assert place.open().load() == Kept("framework-1", paths=(pinned, timed))
+    store = place.open()
+    store.load()
+    store.save([KeepPaths(())])
+    assert place.open().load() == Kept("framework-1")
 
 
 def test_a_thousand_records(place: InMemory | InZooKeeper) -> None:

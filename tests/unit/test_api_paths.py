@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 from api_stage import Api, is_problem, serving
 from fake_namespace import file
 from framework.alluxio.paths import LoadProgress, LoadState, Paths
-from framework.api.paths import AT_ONCE, percent
-from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction
+from framework.api.paths import AT_ONCE, MOST_WANTED, percent
+from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath
 
 
 @pytest.fixture
@@ -213,3 +214,46 @@ def test_slow_answers_hold_up_nobody_who_asks_for_something_else(api: Api) -> No
         for thread in asking:
             thread.join()
     assert answers == [200] * len(asking)
+
+
+# What is wanted for good ----------------------------------------------------------------------------------------------
+
+
+def test_something_is_wanted_of_a_path_whether_it_is_there_or_not(api: Api) -> None:
+    assert api.get("/v1/paths").json() == {"paths": []}
+    made = api.ask("PUT", "/v1/paths/later/data", json={"pinned": True, "ttl": "7d"})
+    later = {
+        "path": "/later/data",
+        "wanted": {"pinned": True, "ttl_seconds": 604_800, "ttl_action": "free"},
+        "reason": "nobody has looked yet",
+    }
+    assert (made.status_code, made.json()) == (200, later)
+    assert api.ask("PUT", "/v1/paths/a", json={"replication_min": 2, "replication_max": None}).status_code == 200
+    assert api.state.paths == (
+        WantedPath("/a", Attributes(replication_min=2, replication_max=NO_LIMIT)),
+        WantedPath("/later/data", Attributes(pinned=True, ttl=604_800.0)),
+    )
+    api.standing_of_paths = {"/a": "", "/later/data": "it is not there yet"}
+    assert [one["reason"] for one in api.get("/v1/paths").json()["paths"]] == ["", "it is not there yet"]
+    # In the place of what was wanted before.
+    assert api.ask("PUT", "/v1/paths/a", json={"pinned": False}).json()["wanted"] == {"pinned": False}
+    gone = api.ask("DELETE", "/v1/paths/later/data")
+    assert gone.json()["message"] == "nothing is wanted of /later/data any more; it stays as it is"
+    assert [one.path for one in api.state.paths] == ["/a"]
+    assert is_problem(api.ask("DELETE", "/v1/paths/later/data"), 404, "nothing is wanted of /later/data; GET /v1/paths")
+    assert api.namespace.calls == []
+
+
+def test_bad_wishes_are_refused(api: Api) -> None:
+    for body, sentence in (
+        ({"ttl": -1}, "ttl: -1 is not allowed"),
+        ({"replication_min": 3, "replication_max": 1}, "is more than replication_max: 1"),
+        ({}, "nothing is said of the path"),
+    ):
+        assert is_problem(api.ask("PUT", "/v1/paths/data", json=body), 422, sentence)
+    api.state = dataclasses.replace(
+        api.state, paths=tuple(WantedPath(f"/{number:04}", Attributes(pinned=True)) for number in range(MOST_WANTED))
+    )
+    answer = api.ask("PUT", "/v1/paths/one/more", json={"pinned": True})
+    assert is_problem(answer, 409, "of 1000 paths with 200000 characters in all something may be wanted at most")
+    assert api.ask("PUT", "/v1/paths/0001", json={"pinned": False}).status_code == 200

@@ -19,7 +19,7 @@ from fake_namespace import file
 from framework.alluxio.paths import LoadProgress, LoadState
 from framework.commands import waiting
 from framework.model import ExitCode
-from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction
+from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath
 
 
 @pytest.fixture
@@ -228,3 +228,32 @@ def test_while_alluxio_is_away_a_command_says_so(run: Run, api: Api) -> None:
         f"alluxio-mesos pin: {api.url} cannot answer now (503): Alluxio cannot be asked at this moment: no Alluxio "
         "master is there yet; ask again soon\n"
     )
+
+
+def test_something_is_wanted_for_good(run: Run, api: Api) -> None:
+    assert run("wanted")[1] == "nothing is wanted of any path for good\n"
+    assert run("ttl", "/later", "7d", "--action", "delete", "--keep")[:2] == (
+        0,
+        "/later: wanted for good: ttl 7d, delete\n",
+    )
+    assert run("pin", "/later", "--keep")[1] == "/later: wanted for good: pinned, ttl 7d, delete\n"
+    assert run("replication", "/later", "--min", "2", "--max", "none", "--keep")[1] == (
+        "/later: wanted for good: ttl 7d, delete, at least 2 copies, no limit of copies\n"
+    )
+    assert run("ttl", "/later", "none", "--keep")[0] == 0
+    assert api.state.paths == (
+        WantedPath("/later", Attributes(ttl=NO_TTL, replication_min=2, replication_max=NO_LIMIT)),
+    )
+    assert run("unpin", "/a", "--keep")[0] == 0
+    api.standing_of_paths = {"/a": "", "/later": "it is not there yet"}
+    assert [line.split() for line in run("wanted")[1].splitlines()] == [
+        ["PATH", "WANTED", "SO"],
+        ["/a", "not", "pinned", "yes"],
+        [
+            *["/later", "no", "ttl,", "at", "least", "2", "copies,", "no", "limit", "of", "copies"],
+            *["it", "is", "not", "there", "yet"],
+        ],
+    ]
+    assert run("forget", "/a") == (0, "nothing is wanted of /a any more; it stays as it is\n", "")
+    assert run("forget", "/a")[0] == ExitCode.CONFIGURATION
+    assert api.namespace.calls == []

@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 from framework.option_types import duration
-from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction, path_mistake, read
+from framework.paths import (
+    NO_LIMIT,
+    NO_TTL,
+    Attributes,
+    TtlAction,
+    WantedPath,
+    as_document,
+    is_below,
+    outermost,
+    path_mistake,
+    read,
+    wanted_of,
+)
 
 
 def asked(**given: Any) -> Attributes | list[str]:
@@ -91,3 +103,37 @@ def test_a_path_is_one(path: str) -> None:
 )
 def test_what_is_none_is_told(path: str, mistake: str) -> None:
     assert mistake in path_mistake(path)
+
+
+# What is wanted of a tree ---------------------------------------------------------------------------------------------
+
+
+def test_what_lies_below_what() -> None:
+    assert is_below("/a/b", "/a")
+    assert is_below("/a", "/a")
+    assert is_below("/a", "/")
+    assert not is_below("/ab", "/a")
+
+
+def test_the_nearest_word_counts() -> None:
+    wanted = [
+        WantedPath("/a", Attributes(ttl=60.0, ttl_action=TtlAction.DELETE, replication_min=2)),
+        WantedPath("/a/b", Attributes(pinned=False)),
+        WantedPath("/a/b/c", Attributes(ttl=NO_TTL, replication_max=3)),
+    ]
+    assert wanted_of(wanted, "/a/x") == wanted[0].attributes
+    # A word on pins takes back the copies that pin.
+    assert wanted_of(wanted, "/a/b/x") == Attributes(pinned=False, ttl=60.0, ttl_action=TtlAction.DELETE)
+    assert wanted_of(wanted, "/a/b/c") == Attributes(pinned=False, ttl=NO_TTL, replication_max=3)
+    assert not wanted_of(wanted, "/b").says_something
+    assert outermost([*wanted, WantedPath("/ab", Attributes(pinned=True))]) == ["/a", "/ab"]
+
+
+def test_what_is_wanted_is_shown_as_it_is_given() -> None:
+    asked = Attributes(pinned=True, ttl=60.0, replication_max=NO_LIMIT)
+    assert as_document(asked) == {"pinned": True, "ttl_seconds": 60.0, "ttl_action": "free", "replication_max": None}
+    assert as_document(Attributes(ttl=NO_TTL, replication_min=0)) == {
+        "ttl_seconds": None,
+        "ttl_action": "free",
+        "replication_min": 0,
+    }

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
+from api_stage import seconds_of
 from framework.alluxio.answers import Kind, Unavailable
 from framework.alluxio.files import AlluxioAway, AlluxioError
 from framework.alluxio.load_request import load_request
@@ -23,7 +24,7 @@ from framework.alluxio.methods import (
     STOP_JOB,
     SUBMIT_JOB,
 )
-from framework.alluxio.paths import LoadProgress, LoadState, PathAbsent, Paths, failed, is_below, loading, refused
+from framework.alluxio.paths import SETTLED, LoadProgress, LoadState, PathAbsent, Paths, failed, loading, refused
 from framework.alluxio.stubs import block_master_pb2 as block
 from framework.alluxio.stubs import common_pb2 as common
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
@@ -225,7 +226,14 @@ def test_java_writes_what_is_beyond_16_bits_as_surrogates() -> None:
 
 def test_a_load_needs_a_worker(serve: Serve) -> None:
     submitted = protocol.SubmitJobPResponse(jobId="1")
-    server, paths = served(serve, {SUBMIT_JOB: submitted, LIST_STATUS: (protocol.ListStatusPResponse(),)})
+    server, paths = served(
+        serve,
+        {
+            SUBMIT_JOB: submitted,
+            LIST_STATUS: (protocol.ListStatusPResponse(),),
+            GET_JOB_PROGRESS: (grpc.StatusCode.NOT_FOUND, "JobDescription{Path=/data, Type=load} cannot be found."),
+        },
+    )
     with pytest.raises(AlluxioAway, match="no worker is live that could load /data"):
         paths.load("/data")
     assert asked(server, "submitJob") == []
@@ -239,6 +247,18 @@ def test_a_load_needs_a_worker(serve: Serve) -> None:
     assert request.request_body == load_request(
         "/data", protocol.LoadJobPOptions(verify=True, partialListing=False, bandwidth=7)
     )
+
+
+def test_a_load_that_ended_just_now_is_put_away_before_the_next_one(serve: Serve) -> None:
+    """Else Alluxio puts the next one away with it, which then never ends."""
+    answers = {
+        GET_STATUS: status(),
+        SUBMIT_JOB: protocol.SubmitJobPResponse(),
+        GET_JOB_PROGRESS: protocol.GetJobProgressPResponse(progressReport=RUNNING % "SUCCEEDED"),
+    }
+    _, paths = served(serve, answers, workers=(block.WorkerInfo(id=1, state="ACTIVE"),))
+    assert seconds_of(lambda: paths.load("/data")) >= SETTLED
+    paths.close()
 
 
 def test_a_load_of_what_is_not_there_is_not_begun(serve: Serve) -> None:
@@ -374,10 +394,3 @@ def test_other_masters_are_asked_once_they_are_known(serve: Serve) -> None:
     known[:] = [second.address]
     assert paths.status("/data").size == 2
     paths.close()
-
-
-def test_what_lies_below_what() -> None:
-    assert is_below("/a/b", "/a")
-    assert is_below("/a", "/a")
-    assert is_below("/a", "/")
-    assert not is_below("/ab", "/a")
