@@ -10,6 +10,8 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -25,7 +27,7 @@ from framework.option_table import (
     Option,
     launched_with,
 )
-from framework.option_types import Invalid, has_tier
+from framework.option_types import MIB, Invalid, has_tier, size
 from framework.sizing import Jvm, task_memory
 
 __all__ = [
@@ -431,6 +433,7 @@ def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem("bind", BOUND))
     if values.get("network_labels") and values.get("network") == "":
         problems.append(Problem("network-labels", NO_NETWORK))
+    problems.extend(_tier_problems(values))
     return problems
 
 
@@ -457,6 +460,43 @@ def _port_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(option.name, f"{number} is --{owners[number]} too, and both may run on one agent; {OWN_PORT}")
         else:
             owners[number] = option.name
+
+
+_QUOTA: Final = re.compile(r"alluxio\.worker\.tieredstore\.level(\d+)\.dirs\.quota")
+_LEVELS: Final = "alluxio.worker.tieredstore.levels"
+
+
+def _tier_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A task's memory and disk are counted from the tiers' options: what a property makes larger, Mesos knows nothing
+    of, and it ends the task that fills it.
+    """
+    options = ("worker_ram", "worker_ssd", "worker_hdd")
+    if not {*options, "properties"} <= set(values):
+        return
+    tiers = [option for option in options if values[option]]
+    sizes = ", ".join(f"--{option.replace('_', '-')}" for option in options)
+    for name, text in values["properties"]:
+        found = _QUOTA.fullmatch(name)
+        if name == _LEVELS and text != str(len(tiers)):
+            yield Problem("properties", f"{name}={text}: there are {len(tiers)} by {sizes}; give those sizes instead")
+        elif found is not None and int(found[1]) >= len(tiers):
+            yield Problem("properties", f"{name}={text}: there is no such tier; give it a size with one of {sizes}")
+        elif found is not None and (quota := _quota(text)) > values[tiers[int(found[1])]]:
+            tier = tiers[int(found[1])]
+            option, of = f"--{tier.replace('_', '-')}", "memory" if tier == "worker_ram" else "disk"
+            yield Problem(
+                "properties",
+                f"{name}={text} is {quota} MiB, more than the {values[tier]} MiB of {option}, from which the task's "
+                f"{of} is counted; give {option} that size instead",
+            )
+
+
+def _quota(text: str) -> int:
+    """MiB of all of a tier's folders together. A plain number is bytes here; what is no size is Alluxio's to refuse."""
+    try:
+        return sum(math.ceil(int(part) / MIB) if part.isdecimal() else size().read(part) for part in text.split(","))
+    except Invalid:
+        return 0
 
 
 def _volume_problems(values: Mapping[str, Any]) -> list[Problem]:

@@ -14,6 +14,7 @@ from framework.messages import (
     Keep,
     KeepFrameworkId,
     KeepMount,
+    KeepPaths,
     KeepUninstalling,
     KeepWanted,
     Launch,
@@ -27,7 +28,7 @@ __all__ = ["KEPT_ENTRIES", "REMEMBERED", "Kept", "after", "following", "newly_wa
 KEPT_ENTRIES: Final = 20
 # The effects that a store writes.
 REMEMBERED: Final = (
-    *(KeepFrameworkId, KeepWanted, Launch, Keep, Forget),
+    *(KeepFrameworkId, KeepWanted, KeepPaths, Launch, Keep, Forget),
     *(MakeMount, UpdateMount, KeepMount, ForgetMount),
     *(KeepUninstalling, Erase),
 )
@@ -41,12 +42,15 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
     framework_id, records, retired, history = kept.framework_id, dict(kept.records), dict(kept.retired), kept.history
     uninstalling = kept.uninstalling
     mounts = dict(kept.mounts)
+    paths = kept.paths
     for effect in remembered:
         match effect:
             case KeepFrameworkId():
                 framework_id = effect.framework_id
             case KeepWanted():
                 history = (*history, effect.entry)[-KEPT_ENTRIES:]
+            case KeepPaths():
+                paths = effect.paths
             case Launch():
                 records.update((record.slot, record) for record in effect.records)
             case Keep():
@@ -62,7 +66,7 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
                 uninstalling = True
             case Erase():
                 return Kept(uninstalling=True)  # the mark goes last: until then no scheduler may begin anew
-    return Kept(framework_id, records, retired, history, mounts, uninstalling)
+    return Kept(framework_id, records, retired, history, mounts, paths, uninstalling)
 
 
 def newly_wanted(

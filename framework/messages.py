@@ -23,6 +23,7 @@ from framework.model import (
     Resource,
     Wanted,
 )
+from framework.paths import WantedPath
 from framework.words import counted
 
 # Events ---------------------------------------------------------------------------------------------------------------
@@ -144,6 +145,18 @@ class Wished:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class PathsWished:
+    """Somebody asks for this of paths in Alluxio's namespace, in the place of all that was wanted of them; it holds
+    once it is written.
+    """
+
+    paths: tuple[WantedPath, ...]
+
+    def __str__(self) -> str:
+        return f"asked for something of {counted(len(self.paths), 'path')}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class RestartAsked:
     """Somebody asks for a task to be ended, and launched again where it is."""
 
@@ -187,6 +200,7 @@ Event = (
     | CacheSeen
     | DrainsSeen
     | Wished
+    | PathsWished
     | RestartAsked
     | MountAnswered
     | Decided
@@ -223,6 +237,16 @@ class KeepWanted:
             (counted(entry.masters, "master"), _workers(entry), counted(entry.proxies, "proxy", "proxies"))
         )
         return f"wanted from now on: configuration {entry.configuration}, {counts} (entry {entry.number})"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeepPaths:
+    """Write what is wanted of paths in Alluxio's namespace from now on, before anything is said of them."""
+
+    paths: tuple[WantedPath, ...]
+
+    def __str__(self) -> str:
+        return f"wanted from now on: something of {counted(len(self.paths), 'path')} in Alluxio's namespace"
 
 
 def _workers(entry: HistoryEntry) -> str:
@@ -498,6 +522,7 @@ class Stop:
 Effect = (
     KeepFrameworkId
     | KeepWanted
+    | KeepPaths
     | Keep
     | Forget
     | Launch

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeVar
 
+from framework.paths import WantedPath
+
 
 class Kind(enum.StrEnum):
     """What a slot runs. The order is the order of deployment."""
@@ -103,6 +105,7 @@ class ExitCode(enum.IntEnum):
     DONE = 0
     BUG = 70  # a defect of ours: the traceback stands in the log
     CONFIGURATION = 64  # options missing or wrong: each is named
+    FAILED = 65  # what a command began has failed: not all of a path could be loaded
     UNAVAILABLE = 69  # something needed is not there: a port is taken, a file is missing
     STORE = 74  # a record could not be written: nothing was done after it
     REFUSED = 77  # Mesos refuses the framework as it describes itself (400), or the API the token of a command
@@ -541,6 +544,7 @@ class Kept:
     retired: Mapping[str, int] = dataclasses.field(default_factory=dict)
     history: tuple[HistoryEntry, ...] = ()
     mounts: Mapping[str, MountRecord] = dataclasses.field(default_factory=dict)
+    paths: tuple[WantedPath, ...] = ()  # of Alluxio's namespace, of which something is wanted; in their order
     uninstalling: bool = False
 
 

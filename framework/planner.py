@@ -31,6 +31,7 @@ from framework.messages import (
     GiveBack,
     Keep,
     KeepFrameworkId,
+    KeepPaths,
     KeepUninstalling,
     KeepWanted,
     Kill,
@@ -38,6 +39,7 @@ from framework.messages import (
     MountAnswered,
     Offered,
     OperationUpdated,
+    PathsWished,
     Reconcile,
     RemoveMember,
     Rescinded,
@@ -142,6 +144,8 @@ def evolve(state: State, event: Event) -> State:
             return dataclasses.replace(state, drains={drain.task_id: drain for drain in event.drains})
         case Wished():
             return dataclasses.replace(state, wish=event)
+        case PathsWished():
+            return dataclasses.replace(state, paths_wish=event)
         case RestartAsked():
             return dataclasses.replace(state, restarts=state.restarts | {event.task_id})
         case MountAnswered():
@@ -288,7 +292,13 @@ def _remembered(state: State, event: Decided) -> State:
     if any(isinstance(effect, Erase) for effect in event.effects):
         return dataclasses.replace(state, erased=True)  # what is in memory tells what was done
     before = Kept(
-        state.kept_framework_id, state.records, state.retired, state.history, state.mounts, state.uninstalling
+        state.kept_framework_id,
+        state.records,
+        state.retired,
+        state.history,
+        state.mounts,
+        state.paths,
+        state.uninstalling,
     )
     kept = after(before, event.effects)
     if kept is before:
@@ -309,6 +319,8 @@ def _remembered(state: State, event: Decided) -> State:
         history=kept.history,
         uninstalling=kept.uninstalling,
         mounts=kept.mounts,
+        paths=kept.paths,
+        paths_wish=None if any(isinstance(effect, KeepPaths) for effect in event.effects) else state.paths_wish,
         restarts=state.restarts - gone,
         reports=_without(state.reports, ended),
         kills=_without(state.kills, ended),
@@ -433,6 +445,8 @@ def decide(state: State, now: float) -> tuple[Effect, ...]:
         return _uninstalled(state, now)
     if state.wish is not None:
         return (KeepWanted(state.wish.entry),)  # it holds from the moment when it is written; the rest follows at once
+    if state.paths_wish is not None:
+        return (KeepPaths(state.paths_wish.paths),)
     if not state.connected:
         return ()
     if state.framework_id != state.kept_framework_id:

@@ -19,7 +19,9 @@ from typing import Any, Final
 from framework import config, configuring, launch, secrets_folder
 from framework.alluxio.drain import Drainer, Leaving
 from framework.alluxio.figures import Poller, Targets
+from framework.alluxio.keeper import Keeper
 from framework.alluxio.mounts import Mounter, NoSecret
+from framework.alluxio.paths import Paths
 from framework.alluxio.watch import Addresses, Watch
 from framework.api.app import Artefacts, Role, Service, Standing, application
 from framework.api.metrics import WORKER_SERIES
@@ -38,6 +40,7 @@ from framework.messages import (
     DrainsSeen,
     Effect,
     Erase,
+    KeepPaths,
     KeepWanted,
     Launch,
     MakeMount,
@@ -48,6 +51,7 @@ from framework.messages import (
     UpdateMount,
 )
 from framework.model import ExitCode, GroupEntry, Journal, Kept, Kind, Wanted, group_named, kind_of
+from framework.paths import WantedPath
 from framework.planner import State, registered_workers
 from framework.removal import UNDER_WAY
 from framework.series import Sampler, Series
@@ -194,6 +198,7 @@ class _Leading:
     sampler: Sampler
     drainer: Drainer
     mounter: Mounter
+    keeper: Keeper
 
 
 class _Scheduler:
@@ -239,6 +244,11 @@ class _Scheduler:
         self._candidate = Candidate(
             self._session, configuration.zookeeper_path, self._api_url, self._elected, self._end, self._wake
         )
+        self._paths = Paths(
+            lambda: master_addresses(self._led().loop.snapshot),
+            authentication=configuration.security,
+            user=identity.user,
+        )
         service = Service(
             configuration,
             self._api_url,
@@ -255,6 +265,8 @@ class _Scheduler:
             values,
             self._configurations,
             self._secret_mistake,
+            self._paths,
+            lambda: self._led().keeper.standing,
         )
         self._server = Server(application(service), front.bound, front.tls, configuration.api_proxies)
 
@@ -370,6 +382,7 @@ class _Scheduler:
             uninstalls=leaves,
             uninstalling=kept.uninstalling,
             mounts=kept.mounts,
+            paths=kept.paths,
         )
         loop = Loop(state, store, self._act, time.time, self._session.may_act, self._tally, self._chronicle)
         identity = dataclasses.replace(
@@ -403,7 +416,9 @@ class _Scheduler:
             self._configuration.security,
             self._identity.user,
         )
-        self._leading = _Leading(loop, mesos, watch, self._alluxio_leader(watch), poller, sampler, drainer, mounter)
+        keeper = Keeper(lambda: self._paths_to_keep(loop.snapshot), self._paths)
+        alluxio = self._alluxio_leader(watch)
+        self._leading = _Leading(loop, mesos, watch, alluxio, poller, sampler, drainer, mounter, keeper)
         while not self._notices.empty():  # what came before the loop could be told
             if (stop := self._notices.get()) is not None:
                 loop.post(stop)
@@ -411,6 +426,7 @@ class _Scheduler:
         self._leading.poller.start()
         self._leading.sampler.start()
         drainer.start()
+        keeper.start()
         if self._leading.alluxio is not None:
             self._leading.alluxio.start()
         if not leaves or kept.framework_id:
@@ -427,6 +443,9 @@ class _Scheduler:
         # Its workers stay, as those of the default group are.
         plain = {group_named(group.name): self._configuration for group in configuring.group_entries(kept.history)}
         return Configured(self._configuration, config.recorded(self._values), {}, plain)
+
+    def _paths_to_keep(self, state: State) -> tuple[WantedPath, ...]:
+        return state.paths if self._session.may_act() and not state.uninstalls else ()
 
     def _leaving(self, state: State) -> Leaving:
         """Nobody leaves while another scheduler may lead, or while somebody lets that rest."""
@@ -475,10 +494,12 @@ class _Scheduler:
             self._leading.sampler.stop()
             self._leading.drainer.stop()
             self._leading.mounter.stop()
+            self._leading.keeper.stop()
             if self._leading.alluxio is not None:
                 self._leading.alluxio.stop()
         self._chronicle.close()  # which ends the streams, that the server need not wait for them
         self._server.stop()
+        self._paths.close()
 
     def _say_farewell(self) -> None:
         """The state is erased: nothing of this service is left but what schedulers contend with."""
@@ -526,6 +547,8 @@ class _Scheduler:
                     self._say_farewell()
                 case MakeMount() | UpdateMount() | Unmount():
                     led.mounter.do(effect, state.mount_calls[effect.record.mount.path].asked_at)
+                case KeepPaths():
+                    led.keeper.wake()
                 case KeepWanted():
                     led.mesos.ask_for(least(state.wanted, Kept(records=state.records, history=state.history)))
                 case _:

@@ -258,7 +258,7 @@ def _master_properties(configuration: Configuration, record: Record) -> dict[str
 
 
 def _worker_properties(configuration: Configuration, record: Record) -> dict[str, str]:
-    return _tier_properties(tiers(configuration, record)) | {
+    return tier_properties(tiers(configuration, record)) | {
         "alluxio.worker.ramdisk.size": f"{configuration.worker_ram}MB",
         # Waited for twice at each stop; the default of 2 s is most of the time that a worker takes to end.
         "alluxio.worker.network.netty.shutdown.quiet.period": "100ms",
@@ -272,7 +272,8 @@ def _worker_properties(configuration: Configuration, record: Record) -> dict[str
     }
 
 
-def _tier_properties(levels: Sequence[Tier]) -> dict[str, str]:
+def tier_properties(levels: Sequence[Tier]) -> dict[str, str]:
+    """Of a worker with these tiers, the fastest first."""
     properties = {"alluxio.worker.tieredstore.levels": str(len(levels))}
     for number, tier in enumerate(levels):
         level = f"alluxio.worker.tieredstore.level{number}"

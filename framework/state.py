@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from framework.messages import Acknowledge, AcknowledgeOperation, Stop, Wished
+from framework.messages import Acknowledge, AcknowledgeOperation, PathsWished, Stop, Wished
 from framework.model import (
     LIFE,
     MEMBER_PORTS,
@@ -33,6 +33,7 @@ from framework.model import (
     Wanted,
     group_of,
 )
+from framework.paths import WantedPath
 
 FIRST_MASTER: Final = "master-0"
 DEPLOY: Final = "deploy"
@@ -137,6 +138,8 @@ class State:
     history: tuple[HistoryEntry, ...] = ()
     mounts: Mapping[str, MountRecord] = dataclasses.field(default_factory=dict)  # that were made, by path
     wish: Wished | None = None  # what is asked for and not yet written
+    paths: tuple[WantedPath, ...] = ()  # what is wanted of paths in Alluxio's namespace
+    paths_wish: PathsWished | None = None  # … and what is asked for of them and not yet written
     # The subscription.
     framework_id: str = ""
     master: str = ""

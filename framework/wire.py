@@ -32,6 +32,7 @@ from framework.model import (
     group_named,
     is_group_name,
 )
+from framework.paths import Attributes, TtlAction, WantedPath
 
 RECORD_VERSION: Final = 4
 HISTORY_VERSION: Final = 5
@@ -609,6 +610,53 @@ def decode_retired(data: bytes) -> dict[str, int]:
         raise WireError(f"the list of forgotten slots cannot be read: {error}") from error
 
 
+# What is wanted of paths in Alluxio's namespace -----------------------------------------------------------------------
+
+
+class _PathDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A ``ttl`` in seconds, -1 for ever; a ``replication_max`` of -1 is no limit."""
+
+    path: str
+    pinned: bool | None = None
+    ttl: float | None = None
+    ttl_action: TtlAction = TtlAction.FREE
+    replication_min: int | None = None
+    replication_max: int | None = None
+
+
+class _PathsDocument(msgspec.Struct, forbid_unknown_fields=True):
+    version: int
+    paths: list[_PathDocument]
+
+
+def encode_paths(paths: Sequence[WantedPath]) -> bytes:
+    return msgspec.json.encode(_PathsDocument(1, _path_documents(paths)), order="sorted")
+
+
+def _path_documents(paths: Sequence[WantedPath]) -> list[_PathDocument]:
+    return [_PathDocument(one.path, **dataclasses.asdict(one.attributes)) for one in paths]
+
+
+def decode_paths(data: bytes) -> tuple[WantedPath, ...]:
+    try:
+        document = msgspec.json.decode(data, type=_PathsDocument)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError(f"what is wanted of paths cannot be read: {error}") from error
+    if document.version != 1:
+        raise WireError(
+            f"what is wanted of paths has version {document.version}; this scheduler reads version 1: run the release "
+            "that wrote it, or a newer one"
+        )
+    return _model_paths(document.paths)
+
+
+def _model_paths(documents: Sequence[_PathDocument]) -> tuple[WantedPath, ...]:
+    return tuple(
+        WantedPath(one.path, Attributes(one.pinned, one.ttl, one.ttl_action, one.replication_min, one.replication_max))
+        for one in documents
+    )
+
+
 # What was wanted, the layout, and the whole state -----------------------------------------------------------------
 
 
@@ -774,7 +822,9 @@ def decode_layout(data: bytes | None) -> int:
 
 
 class _StateDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Everything that a store holds, as one document: version 1; with ``mounts`` version 2."""
+    """Everything that a store holds, as one document: version 1; with ``mounts`` version 2. ``paths`` is there where
+    any are wanted.
+    """
 
     format: str
     version: int
@@ -783,6 +833,7 @@ class _StateDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     retired: dict[str, int]
     history: list[_HistoryDocument]
     mounts: list[_MountRecordDocument] = []
+    paths: list[_PathDocument] = []
 
 
 class _StateHead(msgspec.Struct):
@@ -800,6 +851,7 @@ def encode_state(kept: Kept) -> bytes:
         dict(sorted(kept.retired.items())),
         [_history_document(entry) for entry in kept.history],
         _mount_record_documents(kept.mounts),
+        _path_documents(kept.paths),
     )
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
@@ -825,4 +877,5 @@ def decode_state(data: bytes) -> Kept:
     numbers = [entry.number for entry in history]
     if numbers != sorted(set(numbers)):
         raise WireError("the numbers of its history do not rise")
-    return Kept(document.framework_id, by_slot, document.retired, history, _model_mount_records(document.mounts))
+    mounts, paths = _model_mount_records(document.mounts), _model_paths(document.paths)
+    return Kept(document.framework_id, by_slot, document.retired, history, mounts, paths)

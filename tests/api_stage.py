@@ -14,13 +14,14 @@ import requests
 from starlette.applications import Starlette
 
 from eventually import eventually
+from fake_namespace import Namespace
 from framework.alluxio.figures import Figures
 from framework.api.app import Artefacts, Role, Service, Standing, application
 from framework.api.safety import Safety
 from framework.api.server import Server, Tls, bind
 from framework.chronicle import Chronicle
 from framework.config import Configuration, read
-from framework.messages import Decided, Event, KeepWanted
+from framework.messages import Decided, Event, KeepPaths, KeepWanted
 from framework.planner import State, evolve
 from framework.series import Series
 from framework.tally import Tally
@@ -52,6 +53,8 @@ class Api:
         self.standing = Standing(Role.LEADER, self.url)
         self.tally, self.figures, self.chronicle = Tally(), Figures(), Chronicle()
         self.series = Series()
+        self.namespace = Namespace()
+        self.standing_of_paths: dict[str, str] = {}
         service = Service(
             configuration,
             self.url,
@@ -66,6 +69,8 @@ class Api:
             self.series,
             self._change,
             values,
+            paths=self.namespace,
+            kept_paths=lambda: self.standing_of_paths,
         )
         self.server = Server(made(service), bound, tls, proxies)
         self.server.start()
@@ -73,6 +78,8 @@ class Api:
     def _change(self, event: Event, is_done: Callable[[State], bool]) -> bool:
         """As the loop does it, with a store that never fails."""
         self.state = evolve(self.state, event)
+        if self.state.paths_wish is not None:
+            self.state = evolve(self.state, Decided((KeepPaths(self.state.paths_wish.paths),), time.time()))
         if self.state.wish is not None:
             self.state = evolve(self.state, Decided((KeepWanted(self.state.wish.entry),), time.time()))
         return is_done(self.state)

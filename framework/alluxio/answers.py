@@ -19,11 +19,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Unavailable:
-    """No answer, with the reason as one sentence; `address` is "host:port", or several with commas between them."""
+    """No answer, with the reason as one sentence; `address` is "host:port", or several with commas between them. Where
+    a master refused what it was asked for (ERROR), `code` is gRPC's name of the status and `details` its own words.
+    """
 
     address: str
     reason: str
     kind: Kind
+    code: str = field(default="", compare=False)
+    details: str = field(default="", compare=False)
 
 
 class Role(StrEnum):
@@ -192,5 +196,9 @@ def unavailable(failure: CallFailed) -> Unavailable:
         if failure.code is code and re.search(pattern, failure.details):
             return Unavailable(failure.address, sentence.format(address=failure.address, details=failure.details), kind)
     return Unavailable(
-        failure.address, f"{failure.address} answered {failure.code.name}: {failure.details}", Kind.ERROR
+        failure.address,
+        f"{failure.address} answered {failure.code.name}: {failure.details}",
+        Kind.ERROR,
+        failure.code.name,
+        failure.details,
     )

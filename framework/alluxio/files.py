@@ -173,6 +173,8 @@ class Files:
             # that of a file which nothing but the cache holds.
             replicationMax=-1,
         )
+        # For ever: left out it is read as 0, and the file is deleted at the next look at lives, an hour later or less.
+        options.commonOptions.ttl = -1
         created = self._ask(CREATE_FILE, protocol.CreateFilePRequest(path=path, options=options)).fileInfo
         if write_type in _CACHES:
             for start in range(0, len(content), block_size):

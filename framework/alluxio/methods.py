@@ -73,6 +73,14 @@ PERSIST = Method(
     file.ScheduleAsyncPersistencePRequest,
     file.ScheduleAsyncPersistencePResponse,
 )
+SET_ATTRIBUTE = Method(f"{_FILE}/SetAttribute", file.SetAttributePRequest, file.SetAttributePResponse)
+FREE = Method(f"{_FILE}/Free", file.FreePRequest, file.FreePResponse)
+LIST_STATUS_PARTIAL = Method(
+    f"{_FILE}/ListStatusPartial", file.ListStatusPartialPRequest, file.ListStatusPartialPResponse
+)
+SUBMIT_JOB = Method(f"{_FILE}/submitJob", file.SubmitJobPRequest, file.SubmitJobPResponse)
+STOP_JOB = Method(f"{_FILE}/StopJob", file.StopJobPRequest, file.StopJobPResponse)
+GET_JOB_PROGRESS = Method(f"{_FILE}/GetJobProgress", file.GetJobProgressPRequest, file.GetJobProgressPResponse)
 GET_MOUNT_TABLE = Method(f"{_FILE}/GetMountTable", file.GetMountTablePRequest, file.GetMountTablePResponse)
 MOUNT = Method(f"{_FILE}/Mount", file.MountPRequest, file.MountPResponse)
 UPDATE_MOUNT = Method(f"{_FILE}/UpdateMount", file.UpdateMountPRequest, file.UpdateMountPResponse)

@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from framework import mounts, namespace, plans, scaling, views
 from framework.alluxio.figures import Figures
+from framework.alluxio.paths import Paths
 from framework.api import openapi, problems
 from framework.api.changes import Changes, Changing, unchangeable
 from framework.api.clients import Clients
@@ -36,6 +37,7 @@ from framework.api.kept import Kept, encoded, json_response
 from framework.api.metrics import Facts, Metrics
 from framework.api.mounts import Mounts
 from framework.api.openapi import OPERATIONS, Operation
+from framework.api.paths import Namespace, PathRoutes
 from framework.api.safety import Safety
 from framework.api.tasks import Tasks
 from framework.api.tokens import Access
@@ -103,6 +105,8 @@ class Service:
     values: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the options' texts, as they were given
     configurations: dict[str, Configuration] = dataclasses.field(default_factory=dict)  # by id: all that held here
     secret_mistake: Callable[[str], str] = lambda name: ""  # why a secret cannot be had
+    paths: Namespace = dataclasses.field(default_factory=lambda: Paths(tuple))
+    kept_paths: Callable[[], Mapping[str, str]] = dict  # why wanted paths are not as they are wanted
 
     def current(self, state: State) -> Configuration:
         return self.configurations.get(state.wanted.configuration, self.configuration)
@@ -198,6 +202,7 @@ def application(service: Service) -> Starlette:
     configurations, groups = Configurations(changes), Groups(changes)
     mounted = Mounts(changes, service.around, service.secret_mistake)
     tasks, clients = Tasks(service.snapshot), Clients(service.snapshot, service.current)
+    paths = PathRoutes(service.paths, changes, service.kept_paths)
     metrics = Metrics(lambda worker_series: _facts(service, worker_series))
     description = openapi.document()
     overviews: Kept[Overview] = Kept()
@@ -229,6 +234,15 @@ def application(service: Service) -> Starlette:
             "mount": mounted.one,
             "change_mount": mounted.change,
             "remove_mount": mounted.remove,
+            "path": paths.shown,
+            "change_path": paths.change,
+            "wanted_paths": paths.wanted,
+            "want_path": paths.want,
+            "forget_path": paths.forget,
+            "operate": paths.operate,
+            "load": paths.load,
+            "load_shown": paths.load_shown,
+            "stop_load": paths.stop_load,
             "workers": workers.shown,
             "scale": workers.scale,
             "metrics": metrics.all,

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from framework import __doc__ as framework_sentence
+from framework.alluxio.paths import LoadState
 from framework.api.tokens import Access
 from framework.model import Kind, TaskState
 from framework.mounting import Standing
+from framework.paths import MOST_COPIES, TtlAction
 from framework.plans import Status
 from framework.views import Phase
 
@@ -115,6 +117,24 @@ _MOUNT: Final[Mapping[str, Schema]] = {
     "shared": {"type": "boolean", "description": "every user may use it"},
 }
 _CHANGED: Final = _list(_object({"name": _text("an option"), "before": _text(), "after": _text()}))
+_PATH: Final[Mapping[str, Schema]] = {
+    "path": _text(),
+    "folder": _YES_NO,
+    "size_bytes": _count("of a folder 0"),
+    "in_memory_percent": _count("of its blocks that a worker has in memory; of a folder 0"),
+    "cached_percent": _count("of its blocks that a worker has in any tier; of a folder 0"),
+    "pinned": _YES_NO,
+    "ttl_seconds": {"type": ["number", "null"], "description": "from its last change; null is for ever"},
+    "ttl_action": _text("", *TtlAction),
+    "replication_min": _count("copies; of a folder 0"),
+    "replication_max": {"type": ["integer", "null"], "description": "copies; null is no limit"},
+    "persistence": _text("Alluxio's word, such as PERSISTED or NOT_PERSISTED"),
+    "mount_point": _YES_NO,
+    "under_storage": _text("where it lies, or would lie, in the under-storage"),
+    "owner": _text(),
+    "group": _text(),
+    "modified_at": _number("seconds since 1970"),
+}
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
     "Problem": _object(
@@ -339,6 +359,43 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "restarts": _list(_text("a slot, in the order in which they are launched again")),
         }
     ),
+    "Path": _object(
+        _PATH,
+        {
+            "entries": _list(_object(_PATH)),
+            "next": _text_or_null("give it as after to see what follows; null at the end"),
+        },
+        said="entries and next come with a folder that is asked for.",
+    ),
+    "WantedPath": _object(
+        {
+            "path": _text(),
+            "wanted": _object(
+                {},
+                {
+                    "pinned": _YES_NO,
+                    "ttl_seconds": {"type": ["number", "null"]},
+                    "ttl_action": _text("", *TtlAction),
+                    "replication_min": _count(),
+                    "replication_max": {"type": ["integer", "null"]},
+                },
+            ),
+            "reason": _text("why it is not so; empty when it is"),
+        }
+    ),
+    "Load": _object(
+        {
+            "path": _text(),
+            "state": _text("", *LoadState),
+            "percent": {"type": "integer", "minimum": 0, "maximum": 100},
+            "files": _count("found so far that were not cached"),
+            "loaded_bytes": _BYTES,
+            "total_bytes": {"type": ["integer", "null"], "description": "of those files; null until one was found"},
+            "failed_files": _count(),
+            "failures": _list(_object({"path": _text(), "reason": _text()})),
+            "reason": _text("why it failed; empty when it did not"),
+        }
+    ),
     "Plan": _object(
         {"name": _text(), "status": _STATUS},
         {
@@ -437,6 +494,30 @@ _DRY_RUN_AND_VERSION: Final = (
 _MOUNT_PATH: Final = Parameter("path", "the path in the namespace without its first slash, such as data/s3", _text())
 _GROUP_NAME: Final = Parameter("name", "the group's name, such as ssd; or default", _text())
 _PLAN_NAME: Final = Parameter("name", "the plan's name, such as recovery", _text())
+_IN_ALLUXIO: Final = Parameter(
+    "path", "in Alluxio's namespace, such as data/table; slashes may be left as they are", _text()
+)
+_ATTRIBUTES: Final[Schema] = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": False,
+    "properties": {
+        "pinned": _YES_NO,
+        "ttl": {"type": ["string", "null"], "pattern": "^[1-9][0-9]{0,6}[smh]$"},
+        "ttl_action": {"type": "string", "enum": [*TtlAction]},
+        "replication_min": {"type": "integer", "minimum": 0, "maximum": MOST_COPIES},
+        "replication_max": {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_COPIES},
+    },
+}
+_OF_ALLUXIO: Final[Mapping[int, Answer]] = {
+    **_missing("There is no such path."),
+    409: Answer("Alluxio refuses it, and why.", _named("Problem"), "application/problem+json"),
+    503: Answer(
+        "Alluxio has nobody to ask now: no primary master, or no worker. Retry-After says when to ask again.",
+        _named("Problem"),
+        "application/problem+json",
+    ),
+}
 _LEVEL: Final = _object({"level": {"type": "string", "enum": ["DEBUG", "INFO", "WARNING", "ERROR"]}})
 
 
@@ -750,6 +831,135 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         Access.ADMIN,
         parameters=_DRY_RUN_AND_VERSION,
         body=_body("number", {"type": "integer", "minimum": 1}),
+    ),
+    Operation(
+        "GET",
+        "/v1/paths/{path:path}",
+        "path",
+        "A file or folder in Alluxio's namespace, and a folder's entries by their names",
+        {**_json("Now.", _named("Path")), **_OF_ALLUXIO},
+        parameters=(
+            _IN_ALLUXIO,
+            Parameter(
+                "limit",
+                "entries at most",
+                {"type": "integer", "minimum": 1, "maximum": 10_000},
+                "query",
+                required=False,
+            ),
+            Parameter("after", "entries behind this name, as next gave it", _text(), "query", required=False),
+            Parameter(
+                "refresh",
+                "true: look for new entries in the under-storage too",
+                {"type": "string", "enum": ["true", "false"]},
+                "query",
+                required=False,
+            ),
+        ),
+    ),
+    Operation(
+        "PATCH",
+        "/v1/paths/{path:path}",
+        "change_path",
+        "Pin or unpin it, say how long it lives (null: for ever) and what then becomes of it, and how many copies "
+        "there are at least and at most; of a folder it is said of all that is in it now. What is left out stays",
+        {200: Answer("It is so.", _object(_PATH)), **_OF_ALLUXIO, **_BODY},
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
+        body=_ATTRIBUTES,
+    ),
+    Operation(
+        "GET",
+        "/v1/paths",
+        "wanted_paths",
+        "The paths of which something is wanted for good, and why they are not so",
+        _json("Now.", _object({"paths": _list(_named("WantedPath"))})),
+    ),
+    Operation(
+        "PUT",
+        "/v1/paths/{path:path}",
+        "want_path",
+        "Want this of a path for good, and of all in it: it is written down before the answer, is made so when the "
+        "path comes, and again when somebody else says something else. In the place of what was wanted of it",
+        {200: Answer("It is wanted.", _named("WantedPath")), **_OF_ALLUXIO, **_BODY},
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
+        body=_ATTRIBUTES,
+    ),
+    Operation(
+        "DELETE",
+        "/v1/paths/{path:path}",
+        "forget_path",
+        "Want nothing of a path any more; the path itself stays, as it is",
+        {200: Answer("It is so.", _object({"path": _text(), "message": _text()})), **_OF_ALLUXIO},
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
+    ),
+    Operation(
+        "POST",
+        "/v1/paths/{path:path}",
+        "operate",
+        "Free: what is cached of it goes (force: also where it is pinned). Persist: what the cache alone holds of it "
+        "is written to the under-storage",
+        {
+            200: Answer("It is freed.", _object({"path": _text(), "message": _text()})),
+            202: Answer(
+                "It will be persisted; left were not asked for in time.",
+                _object({"path": _text(), "files": _count(), "left": _count(), "message": _text()}),
+            ),
+            **_OF_ALLUXIO,
+            **_BODY,
+        },
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
+        body={
+            "type": "object",
+            "required": ["operation"],
+            "additionalProperties": False,
+            "properties": {"operation": {"type": "string", "enum": ["free", "persist"]}, "force": _YES_NO},
+        },
+    ),
+    Operation(
+        "GET",
+        "/v1/loads/{path:path}",
+        "load_shown",
+        "How far the load of a path is, or how it ended",
+        {**_json("Now.", _named("Load")), **_OF_ALLUXIO},
+        parameters=(_IN_ALLUXIO,),
+    ),
+    Operation(
+        "POST",
+        "/v1/loads/{path:path}",
+        "load",
+        "Have the workers read into the cache what is not there yet of it; one that runs goes on",
+        {202: Answer("It runs.", _named("Load")), **_OF_ALLUXIO, **_BODY},
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
+        body={
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "bandwidth": {
+                    "type": "string",
+                    "pattern": "^[1-9][0-9]{0,5}[MG]B$",
+                    "description": "of each worker in a second",
+                },
+                "refresh": {
+                    "type": "boolean",
+                    "description": "look for new files in the under-storage first (true)",
+                },
+                "verify": {"type": "boolean", "description": "look once more at the end whether all of it is there"},
+            },
+        },
+    ),
+    Operation(
+        "DELETE",
+        "/v1/loads/{path:path}",
+        "stop_load",
+        "Stop the load of a path; what it has loaded stays",
+        {200: Answer("It is stopped.", _object({"path": _text(), "message": _text()})), **_OF_ALLUXIO},
+        Access.ADMIN,
+        parameters=(_IN_ALLUXIO,),
     ),
     Operation("GET", "/v1/log-level", "log_level", "How much this scheduler logs", _json("Now.", _LEVEL)),
     Operation(

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from framework.model import DEFAULT_GROUP, is_group_name
+from framework.paths import MOST_COPIES, path_mistake
 
 LINES: Final = 100
 MOST_LINES: Final = 1000  # the API gives no more
 MOST_WORKERS: Final = 10_000
+MOST_ENTRIES: Final = 10_000
 WAIT_SECONDS: Final = 600.0
 EVERY_SECONDS: Final = 2.0
 
@@ -23,6 +25,7 @@ EVERY_SECONDS: Final = 2.0
 HEADINGS: Final = {
     "status": "see a service",
     "scale": "change a service",
+    "ls": "see and say what is cached",
     "scheduler": "run a service",
     "completion": "help at the prompt",
 }
@@ -94,6 +97,80 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     log_level.add_argument(
         "level", nargs="?", type=str.upper, choices=LEVELS, metavar="LEVEL", help=f"{', '.join(LEVELS)} (shows it)"
     )
+    _add_paths(commands)
+
+
+def _add_paths(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = {
+        name: _command(commands, name, said)
+        for name, said in (
+            ("ls", "show a file, or what is in a folder: sizes, what of it is cached, pins, lives, copies"),
+            ("load", "have the workers read a path into the cache, and show how far it is"),
+            ("free", "let go what is cached of a path; what the cache alone holds is kept"),
+            ("persist", "write what the cache alone holds of a path to the under-storage"),
+            ("pin", "keep what is cached of a path when the cache is full"),
+            ("unpin", "pin a path no more"),
+            ("ttl", "say how long a file, or each file in a folder, lives"),
+            ("replication", "say how many copies of a file's blocks the cache holds"),
+            ("forget", "want nothing of a path for good any more; it stays as it is"),
+        )
+    }
+    for command in made.values():
+        command.add_argument("path", type=_path, metavar="PATH", help="in Alluxio's namespace, such as /data/table")
+    for name in ("pin", "unpin", "ttl", "replication"):
+        made[name].add_argument(
+            "--keep",
+            action="store_true",
+            help="want it for good, also of what comes later; the path need not be there yet",
+        )
+    _command(commands, "wanted", "show the paths of which something is wanted for good, and which are not so")
+    made["ls"].add_argument(
+        "--limit", type=_entries, default=MOST_LINES, metavar="N", help=f"at most so many entries ({MOST_LINES})"
+    )
+    made["ls"].add_argument("--after", default="", metavar="NAME", help="the entries behind this name")
+    made["ls"].add_argument("--refresh", action="store_true", help="look for new entries in the under-storage too")
+    load = made["load"]
+    instead = load.add_mutually_exclusive_group()
+    instead.add_argument("--no-wait", action="store_true", help="begin it, and come back at once")
+    instead.add_argument("--progress", action="store_true", help="begin nothing; show how far the load is that runs")
+    instead.add_argument("--stop", action="store_true", help="stop the load that runs; what it has loaded stays")
+    load.add_argument(
+        "--bandwidth",
+        default="",
+        metavar="SIZE",
+        help="what each worker may read in a second, such as 100MB (no limit)",
+    )
+    load.add_argument(
+        "--verify", action="store_true", help="look at the end whether all is there, and load what is not"
+    )
+    load.add_argument(
+        "--no-refresh", action="store_true", help="do not look for new files in the under-storage where that was done"
+    )
+    load.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=math.inf,
+        metavar="SECONDS",
+        help="how long it waits at most (without end); then the exit code is 124, and the load goes on",
+    )
+    made["free"].add_argument("--force", action="store_true", help="also what is pinned, which it is no more then")
+    ttl = made["ttl"]
+    ttl.add_argument("ttl", metavar="TIME|none", help="from the last change on, such as 7d; none: for ever")
+    ttl.add_argument(
+        "--action",
+        choices=("free", "delete"),
+        help="then what is cached is freed; or the file is deleted, from the under-storage too (free)",
+    )
+    copies = made["replication"]
+    copies.add_argument("--min", type=_copies, metavar="N", help="at least so many; 1 or more pins it, 0 unpins it")
+    copies.add_argument("--max", type=_most_copies, metavar="N|none", help="at most so many")
+    copies.set_defaults(run=lambda options: _run_replication(copies, options))
+
+
+def _run_replication(copies: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    if options.min is None and options.max is None:
+        copies.error("nothing is said; give --min, --max or both")
+    return _run("replication", options)
 
 
 def _add_plan(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -316,12 +393,6 @@ def _group(text: str) -> str:
     return text
 
 
-def _path(text: str) -> str:
-    if not text.startswith("/") or "//" in text:
-        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write an absolute path such as /data/s3")
-    return text
-
-
 def _lines(text: str) -> int:
     if not (_is_number(text) and 1 <= int(text) <= MOST_LINES):
         raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write a whole number from 1 to {MOST_LINES}")
@@ -345,6 +416,35 @@ def _assignment(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write NAME=VALUE, such as worker-ram=8GB")
     return name, value
+
+
+def _path(text: str) -> str:
+    """As Alluxio writes it: with its own scheme, or without."""
+    path = re.sub(r"^alluxio://[^/]*", "", text)
+    path = path.removesuffix("/") or "/"
+    if mistake := path_mistake(path):
+        raise argparse.ArgumentTypeError(mistake)
+    return path
+
+
+def _entries(text: str) -> int:
+    if not (_is_number(text) and 1 <= int(text) <= MOST_ENTRIES):
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write a whole number from 1 to {MOST_ENTRIES}")
+    return int(text)
+
+
+def _copies(text: str) -> int:
+    if not (_is_number(text) and int(text) <= MOST_COPIES):
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write a whole number from 0 to {MOST_COPIES}")
+    return int(text)
+
+
+def _most_copies(text: str) -> int | str:
+    if text != "none" and not (_is_number(text) and 1 <= int(text) <= MOST_COPIES):
+        raise argparse.ArgumentTypeError(
+            f"{text!a} is not allowed; write a whole number from 1 to {MOST_COPIES}, or none for no limit"
+        )
+    return text if text == "none" else int(text)
 
 
 def _is_number(text: str) -> bool:

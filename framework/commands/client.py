@@ -189,6 +189,9 @@ class Client:
         """``tag`` as for ``put``."""
         return self._document("POST", path, query, {"If-Match": tag} if tag else {}, body)
 
+    def patch(self, *path: str, body: Mapping[str, Any]) -> Answer:
+        return self._document("PATCH", path, {}, {}, body)
+
     def delete(self, *path: str, tag: str = "", **query: str | int) -> Answer:
         """``tag`` as for ``put``."""
         return self._document("DELETE", path, query, {"If-Match": tag} if tag else {})

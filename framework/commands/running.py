@@ -13,7 +13,17 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from framework.commands import changing, following, show, show_changes, show_groups, show_mounts, top, waiting
+from framework.commands import (
+    changing,
+    following,
+    paths,
+    show,
+    show_changes,
+    show_groups,
+    show_mounts,
+    top,
+    waiting,
+)
 from framework.commands.client import Client, Place, Trouble
 from framework.commands.printing import answer, line, write
 from framework.model import ExitCode
@@ -204,4 +214,5 @@ COMMANDS: Final[Mapping[str, Callable[[Client, argparse.Namespace], int]]] = {
     "plan pause": lambda client, options: changing.rest(client, options, "pause"),
     "plan resume": lambda client, options: changing.rest(client, options, "resume"),
     "log-level": changing.log_level,
+    **paths.COMMANDS,
 }

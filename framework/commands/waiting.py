@@ -1,5 +1,5 @@
 """Waiting until a change is so, with a bar that shows how far it is: for `scale --wait`, `config set --wait`,
-`groups set --wait` and `plan --wait`.
+`groups set --wait`, `plan --wait` and `load`.
 
 What passes by itself (another scheduler takes the lead, the network is away) is shown and waited out.
 """
@@ -26,11 +26,14 @@ PAUSED: Final = "the plan update is paused; `alluxio-mesos plan resume update` l
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Standing:
-    """How far it is: ``left`` of what there is to do, with the reason in one sentence; ``document`` says it whole."""
+    """How far it is: ``left`` of what there is to do, with the reason in one sentence; ``document`` says it whole.
+    ``whole`` is all that there was to do, where that is known.
+    """
 
     left: int
     sentence: str
     document: Any
+    whole: int = 0
 
 
 def workers(client: Client, count: int | str) -> Standing:
@@ -251,7 +254,7 @@ class _Bar:
         self._progress.stop()
 
     def show(self, standing: Standing) -> None:
-        self._whole = max(self._whole, standing.left)
+        self._whole = max(self._whole, standing.left, standing.whole)
         self._progress.update(self._task, total=max(self._whole, 1), completed=max(self._whole, 1) - standing.left)
         self.say(standing.sentence)
 

@@ -1,10 +1,10 @@
 """The store in ZooKeeper.
 
 Layout 2 below the service's path: ``version`` (of this layout), ``release`` (which wrote what is there),
-``framework-id``, ``retired``, ``mounts`` (those that were made, where there are any), ``uninstalling`` (once the
-service is to go for good), one node a slot under ``records/``, one node an entry under ``history/``, and ``election/``, where
-the schedulers contend. Layout 1 had neither ``version`` nor ``history/`` nor ``election/``; it is lifted when a
-scheduler leads.
+``framework-id``, ``retired``, ``mounts`` (those that were made, where there are any), ``paths`` (of which something is
+wanted), ``uninstalling`` (once the service is to go for good), one node a slot under ``records/``, one node an entry
+under ``history/``, and ``election/``, where the schedulers contend. Layout 1 had neither ``version`` nor ``history/``
+nor ``election/``; it is lifted when a scheduler leads.
 
 Each node and each reply is far below ZooKeeper's limit of 1 MB (jute.maxbuffer), however many workers there are. Writes
 go out as transactions that name the expected versions and the lead: a scheduler that was overtaken by another fails
@@ -40,6 +40,7 @@ RELEASE: Final = "release"  # which wrote what is there
 FRAMEWORK_ID: Final = "framework-id"
 RETIRED: Final = "retired"
 MADE_MOUNTS: Final = "mounts"
+PATHS: Final = "paths"  # of Alluxio's namespace; there where something is wanted of any
 RECORDS: Final = "records"
 HISTORY: Final = "history"
 ELECTION: Final = "election"
@@ -109,7 +110,7 @@ def read(session: Session, path: str) -> dict[str, Node]:
     """
     client = session.client
     try:
-        names = [VERSION, RELEASE, FRAMEWORK_ID, RETIRED, MADE_MOUNTS, UNINSTALLING, UNFINISHED]
+        names = [VERSION, RELEASE, FRAMEWORK_ID, RETIRED, MADE_MOUNTS, PATHS, UNINSTALLING, UNFINISHED]
         for folder in (RECORDS, HISTORY):
             children = next(iter(session.answers([client.get_children_async(f"{path}/{folder}")])))
             names += [f"{folder}/{child}" for child in children or ()]
@@ -320,6 +321,7 @@ def _kept(data: Mapping[str, bytes]) -> Kept:
         wire.decode_retired(data[RETIRED]) if RETIRED in data else {},
         tuple(history),
         wire.decode_mounts(data[MADE_MOUNTS]) if MADE_MOUNTS in data else {},
+        wire.decode_paths(data[PATHS]) if PATHS in data else (),
         UNINSTALLING in data,
     )
 
@@ -335,6 +337,8 @@ def _values(kept: Kept) -> dict[str, Any]:
         values[RETIRED] = kept.retired
     if kept.mounts:
         values[MADE_MOUNTS] = MadeMounts(kept.mounts)
+    if kept.paths:
+        values[PATHS] = kept.paths
     values |= {f"{RECORDS}/{slot}": record for slot, record in kept.records.items()}
     return values
 
@@ -375,5 +379,7 @@ def _encode(value: Any) -> bytes:
             return value.encode()
         case MadeMounts():
             return wire.encode_mounts(value.by_path)
+        case tuple():
+            return wire.encode_paths(value)
         case _:
             return wire.encode_retired(value)

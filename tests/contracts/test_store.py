@@ -22,6 +22,7 @@ from framework.messages import (
     Keep,
     KeepFrameworkId,
     KeepMount,
+    KeepPaths,
     KeepUninstalling,
     Launch,
     MakeMount,
@@ -29,6 +30,7 @@ from framework.messages import (
     Unmount,
 )
 from framework.model import HistoryEntry, Kind, Mount, MountRecord, Offer, Record, Secret, Volume
+from framework.paths import Attributes, TtlAction, WantedPath
 from framework.store import MemoryStore, Store, StoreError, StoreRefused, StoreUnavailable
 from framework.zookeeper import Session, ZooKeeperStore, connect, read_credentials
 from framework.zookeeper.store import BATCH, ELECTION, encode, remove
@@ -157,6 +159,20 @@ def test_what_was_wanted_is_kept_twenty_times(place: InMemory | InZooKeeper) -> 
         assert newly_wanted(kept, wanted(workers=workers), {"workers": str(workers)}, 5000.0) == ()
     assert [entry.number for entry in kept.history] == list(range(4, 24))
     assert kept.history[-1] == HistoryEntry(23, 1022.0, "configuration-1", 1, 22, 0, {"workers": "22"})
+
+
+def test_what_is_wanted_of_paths_is_kept(place: InMemory | InZooKeeper) -> None:
+    store = place.open()
+    store.load()
+    pinned = WantedPath("/a", Attributes(pinned=True))
+    timed = WantedPath("/a/b", Attributes(ttl=60.5, ttl_action=TtlAction.DELETE, replication_max=-1))
+    store.save([KeepPaths((pinned,))])
+    store.save([KeepPaths((pinned, timed)), KeepFrameworkId("framework-1")])
+    assert place.open().load() == Kept("framework-1", paths=(pinned, timed))
+    store = place.open()
+    store.load()
+    store.save([KeepPaths(())])
+    assert place.open().load() == Kept("framework-1")
 
 
 def test_a_thousand_records(place: InMemory | InZooKeeper) -> None:

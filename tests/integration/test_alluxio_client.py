@@ -4,150 +4,31 @@ from __future__ import annotations
 
 import getpass
 import os
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from framework.alluxio.answers import Alive, Kind, MasterInfo, Role, Unavailable, WorkerReport, WorkerState
+from framework.alluxio.answers import Alive, Kind, MasterInfo, Role, Unavailable
 from framework.alluxio.files import AlluxioError, Files, Mount, WriteType
 from framework.alluxio.masters import Masters
 from framework.alluxio.methods import GET_STATUS
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
-from framework.artefacts import Artefacts, default_directory
-from framework.artefacts.maven import java
+from integration.alluxio_processes import CAPACITY, Cluster, registered, started, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-CAPACITY = 32 << 20
-Answer = TypeVar("Answer")
-
-LOGGING = """\
-appender.file.type = File
-appender.file.name = file
-appender.file.fileName = ${sys:alluxio.logs.dir}/${sys:alluxio.logger.type}.log
-appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d %p %c{2} %m%n
-rootLogger.level = info
-rootLogger.appenderRef.file.ref = file
-"""
-
-
-def wait_for(what: str, ask: Callable[[], Answer], until: Callable[[Answer], bool], seconds: float = 60) -> Answer:
-    deadline = time.monotonic() + seconds
-    while not until(answer := ask()):
-        assert time.monotonic() < deadline, f"{what} did not come true in {seconds} s: {answer}"
-        time.sleep(0.05)
-    return answer
-
-
-class Cluster:
-    """One master and one worker on loopback, with the jars of the build and everything they write in one folder."""
-
-    def __init__(self, folder: Path, jars: Path, authentication: str) -> None:
-        self.folder, self.jars, self.authentication = folder, jars, authentication
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        with socket.socket() as a, socket.socket() as b, socket.socket() as c, socket.socket() as d:
-            for listener in (a, b, c, d):
-                listener.bind(("127.0.0.1", 0))
-            rpc, web, worker_rpc, worker_web = (listener.getsockname()[1] for listener in (a, b, c, d))
-        self.address, self.worker_address = f"127.0.0.1:{rpc}", f"127.0.0.1:{worker_rpc}"
-        properties = {
-            "security.authentication.type": authentication,
-            "security.authorization.permission.enabled": str(authentication == "SIMPLE").lower(),
-            "exit.collect.info": "false",
-            "master.hostname": "127.0.0.1",
-            "master.bind.host": "127.0.0.1",
-            "master.rpc.port": rpc,
-            "master.web.bind.host": "127.0.0.1",
-            "master.web.port": web,
-            "master.journal.type": "UFS",
-            "master.journal.folder": folder / "journal",
-            "master.metastore.dir": folder / "metastore",
-            "master.mount.table.root.ufs": folder / "under-storage",
-            "master.journal.tailer.shutdown.quiet.wait.time": "50ms",
-            "master.journal.tailer.sleep.time": "50ms",
-            "master.worker.connect.wait.time": "0ms",
-            "worker.hostname": "127.0.0.1",
-            "worker.bind.host": "127.0.0.1",
-            "worker.rpc.port": worker_rpc,
-            "worker.web.bind.host": "127.0.0.1",
-            "worker.web.port": worker_web,
-            "worker.ramdisk.size": CAPACITY,
-            "worker.tieredstore.levels": 1,
-            "worker.tieredstore.level0.alias": "MEM",
-            "worker.tieredstore.level0.dirs.path": folder / "tier",
-            "worker.tieredstore.level0.dirs.quota": CAPACITY,
-        }
-        for name in ("under-storage", "logs", "conf"):
-            (folder / name).mkdir()
-        lines = (f"alluxio.{name}={value}\n" for name, value in properties.items())
-        (folder / "conf/alluxio-site.properties").write_text("".join(lines))
-        (folder / "conf/log4j2.properties").write_text(LOGGING)
-
-    def run(self, name: str, main: str, *arguments: str, heap: str = "160m") -> subprocess.Popen[bytes]:
-        command = [str(java()), f"-Xmx{heap}", "-XX:MaxDirectMemorySize=128m", "-XX:+UseSerialGC"]
-        command += ["-XX:TieredStopAtLevel=1", "-cp", f"{self.jars}/*", f"-Dalluxio.home={self.folder}"]
-        command += [f"-Dalluxio.conf.dir={self.folder}/conf", f"-Dalluxio.logs.dir={self.folder}/logs"]
-        command += [f"-Dlog4j2.configurationFile={self.folder}/conf/log4j2.properties"]
-        command += [f"-Dalluxio.logger.type={name}", main, *arguments]
-        with (self.folder / f"logs/{name}.out").open("ab") as output:
-            self.processes[name] = subprocess.Popen(command, stdout=output, stderr=output)
-        return self.processes[name]
-
-    def master(self) -> None:
-        self.run("master", "alluxio.master.AlluxioMaster", heap="192m")
-
-    def worker(self) -> None:
-        self.run("worker", "alluxio.worker.AlluxioWorker", heap="128m")
-
-    def kill(self, name: str) -> None:
-        self.processes[name].kill()
-        self.processes[name].wait()
-
-
-@pytest.fixture(scope="module")
-def jars() -> Path:
-    artefacts = Artefacts(default_directory())
-    artefacts.jars()
-    return artefacts.jar_folder("alluxio")
-
 
 @pytest.fixture(params=["SIMPLE", "NOSASL"])
-def cluster(request: pytest.FixtureRequest, tmp_path: Path, jars: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path, jars, request.param)
-    try:
-        assert cluster.run("format", "alluxio.cli.Format", "master").wait(60) == 0
-        cluster.master()
-        cluster.worker()
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
+    with started(tmp_path, request.param) as cluster:
         yield cluster
-    finally:
-        for process in cluster.processes.values():
-            process.kill()
-            process.wait()
-        shutil.rmtree(tmp_path / "metastore", ignore_errors=True)
 
 
 @pytest.fixture
 def masters(cluster: Cluster) -> Iterator[Masters]:
     with Masters([cluster.address], authentication=cluster.authentication, user=getpass.getuser()) as masters:
         yield masters
-
-
-def registered(masters: Masters) -> WorkerReport:
-    """The one worker, once it is live."""
-
-    def is_live(answer: tuple[WorkerReport, ...] | Unavailable) -> bool:
-        return not isinstance(answer, Unavailable) and [worker.state for worker in answer] == [WorkerState.LIVE]
-
-    answer = wait_for("a registered worker", masters.workers, is_live)
-    assert not isinstance(answer, Unavailable)
-    return answer[0]
 
 
 def test_a_file_goes_through_a_real_cluster_and_its_blocks_outlive_the_worker_process(
@@ -206,6 +87,7 @@ def assert_copies_are_kept(masters: Masters, path: str) -> None:
     answer = masters.ask(GET_STATUS, protocol.GetStatusPRequest(path=path))
     assert not isinstance(answer, Unavailable)
     assert answer.fileInfo.replicationMax == -1
+    assert answer.fileInfo.ttl == -1, "it would be deleted at the next look at lives"
 
 
 def test_a_block_that_is_gone_is_an_error_and_no_silence(cluster: Cluster, masters: Masters) -> None:

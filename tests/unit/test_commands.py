@@ -401,6 +401,7 @@ def test_help_is_grouped_and_names_each_command(capsys: pytest.CaptureFixture[st
     assert [line.strip() for line in out.splitlines() if line.startswith("  ") and line.endswith(":")] == [
         "see a service:",
         "change a service:",
+        "see and say what is cached:",
         "run a service:",
         "help at the prompt:",
     ]

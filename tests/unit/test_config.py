@@ -309,6 +309,53 @@ def test_what_cannot_be_a_tier_or_a_volume() -> None:
     ]
 
 
+LEVEL = "alluxio.worker.tieredstore.level"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        f"{LEVEL}0.dirs.quota=512MB",
+        f"{LEVEL}0.dirs.quota=1GB",
+        f"{LEVEL}0.dirs.quota={1 << 30}",
+        f"{LEVEL}1.dirs.path=/a,/b;{LEVEL}1.dirs.quota=5GB,5GB",
+        f"{LEVEL}0.dirs.quota=much",
+        "alluxio.worker.tieredstore.levels=2",
+    ],
+)
+def test_a_property_may_make_a_tier_smaller(given: str) -> None:
+    assert configuration(worker_hdd="10GB", properties=given).worker_hdd == 10 * 1024
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (
+            f"{LEVEL}0.dirs.quota=4GB",
+            f"{LEVEL}0.dirs.quota=4GB is 4096 MiB, more than the 1024 MiB of --worker-ram, from which the task's "
+            "memory is counted; give --worker-ram that size instead",
+        ),
+        (
+            f"{LEVEL}1.dirs.quota=6GB,5GB",
+            f"{LEVEL}1.dirs.quota=6GB,5GB is 11264 MiB, more than the 10240 MiB of --worker-hdd, from which the task's "
+            "disk is counted; give --worker-hdd that size instead",
+        ),
+        (
+            f"{LEVEL}2.dirs.quota=1GB",
+            f"{LEVEL}2.dirs.quota=1GB: there is no such tier; give it a size with one of --worker-ram, --worker-ssd, "
+            "--worker-hdd",
+        ),
+        (
+            "alluxio.worker.tieredstore.levels=3",
+            "alluxio.worker.tieredstore.levels=3: there are 2 by --worker-ram, --worker-ssd, --worker-hdd; give those "
+            "sizes instead",
+        ),
+    ],
+)
+def test_a_property_makes_no_tier_larger_than_the_task(given: str, problem: str) -> None:
+    assert problems(worker_hdd="10GB", properties=given) == [f"--properties: {problem}"]
+
+
 def test_the_id_tells_what_is_launched_and_nothing_else() -> None:  # C29
     base = configuration()
     same = configuration(

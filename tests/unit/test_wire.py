@@ -28,6 +28,7 @@ from framework.model import (
     TaskState,
     Volume,
 )
+from framework.paths import NO_LIMIT, Attributes, TtlAction, WantedPath
 
 OWNER = wire.Owner("alluxio", "framework-1", "ops")
 
@@ -526,3 +527,26 @@ def test_a_document_that_cannot_be_imported(change: dict[str, Any], message: str
 def test_what_is_no_state_at_all(data: bytes) -> None:
     with pytest.raises(wire.WireError):
         wire.decode_state(data)
+
+
+# What is wanted of paths ----------------------------------------------------------------------------------------------
+
+PATHS = (
+    WantedPath("/a", Attributes(pinned=True)),
+    WantedPath("/ä", Attributes(ttl=60.5, ttl_action=TtlAction.DELETE, replication_min=0, replication_max=NO_LIMIT)),
+)
+
+
+def test_what_is_wanted_of_paths_as_it_lies_in_the_store() -> None:
+    assert wire.decode_paths(wire.encode_paths(PATHS)) == PATHS
+    assert json.loads(wire.encode_paths(PATHS[:1])) == {"version": 1, "paths": [{"path": "/a", "pinned": True}]}
+    with pytest.raises(wire.WireError, match="what is wanted of paths has version 2; this scheduler reads version 1"):
+        wire.decode_paths(b'{"version": 2, "paths": []}')
+    with pytest.raises(wire.WireError, match="what is wanted of paths cannot be read"):
+        wire.decode_paths(b'{"version": 1, "paths": [{"path": "/a", "colour": "red"}]}')
+
+
+def test_it_is_exported_with_the_state_where_there_is_any() -> None:
+    kept = dataclasses.replace(KEPT, paths=PATHS)
+    assert wire.decode_state(wire.encode_state(kept)) == kept
+    assert "paths" not in json.loads(wire.encode_state(KEPT))

@@ -19,6 +19,7 @@ from framework.alluxio.methods import (
     GET_SERVICE_VERSION,
     GET_TRANSFER_MESSAGE,
     GET_WORKER_REPORT,
+    LIST_STATUS,
     REMOVE,
     REMOVE_QUORUM_SERVER,
     TRANSFER_LEADERSHIP,
@@ -37,7 +38,8 @@ Handler = Callable[[Any, grpc.ServicerContext], Any]
 @dataclass
 class StandIn:
     """`refusal` is what every call but SASL is answered with; `silent` keeps calls waiting until it is set; with
-    `loses_answers` a removal is done, but not answered.
+    `loses_answers` a removal is done, but not answered. `answers` is what other calls are answered with: a message or
+    messages, or an exception's code and text; what they were asked for is in `asked`, by method.
     """
 
     authentication: str = "SIMPLE"
@@ -55,6 +57,8 @@ class StandIn:
     workers: tuple[block.WorkerInfo, ...] = ()
     logins: list[bytes] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    answers: dict[Method[Any, Any], Any] = field(default_factory=dict)
+    asked: list[tuple[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._authenticated: set[str] = set()
@@ -73,6 +77,11 @@ class StandIn:
             self._serve_unary(GET_TRANSFER_MESSAGE, self._transfer_message)
             self._serve_unary(EXISTS, lambda request, _context: file.ExistsPResponse(exists=request.path in self.paths))
             self._serve_unary(REMOVE, self._remove)
+            for method in self.answers:
+                if method is LIST_STATUS:
+                    self._serve(method, grpc.unary_stream_rpc_method_handler, self._listed)
+                else:
+                    self._serve_unary(method, self._said(method))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         self._server.start()
 
@@ -90,6 +99,21 @@ class StandIn:
         service, _, name = method.path.partition("/")
         handler = make(handle, method.request.FromString, method.response.SerializeToString)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
+
+    def _said(self, method: Method[Any, Any]) -> Handler:
+        def say(request: Any, context: grpc.ServicerContext) -> Any:
+            self.asked.append((method.path.partition("/")[2], request))
+            answer = self.answers[method]
+            answer = answer(request) if callable(answer) else answer
+            if isinstance(answer, tuple):
+                context.abort(*answer)
+            return answer
+
+        return say
+
+    def _listed(self, request: Any, _context: grpc.ServicerContext) -> Iterator[Any]:
+        self.asked.append(("ListStatus", request))
+        yield from self.answers[LIST_STATUS]
 
     def _serve_unary(self, method: Method[Any, Any], handle: Handler) -> None:
         def guarded(request: Any, context: grpc.ServicerContext) -> Any:
