@@ -12,6 +12,7 @@ from typing import Final
 
 from framework import config, state_commands
 from framework.commands import arguments as service_commands
+from framework.demo import arguments as demo
 from framework.local import arguments as local
 from framework.model import ExitCode
 from framework.packaging import arguments as packaging
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_scheduler(commands)
     state_commands.add(commands)
     local.add(commands)
+    demo.add(commands)
     packaging.add(commands)
     _add_completion(commands, parser)
     return parser

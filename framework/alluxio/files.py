@@ -18,6 +18,7 @@ from framework.alluxio.methods import (
     COMPLETE_FILE,
     CREATE_FILE,
     EXISTS,
+    FREE,
     GET_MOUNT_TABLE,
     GET_STATUS,
     LIST_STATUS,
@@ -256,6 +257,13 @@ class Files:
     def persist(self, path: str) -> None:
         """Ask for the file to be written to the under-storage; the job service does it some time later."""
         self._patiently(lambda: self._ask(PERSIST, protocol.ScheduleAsyncPersistencePRequest(path=path)))
+
+    def free(self, path: str) -> None:
+        """Ask for what the workers cache of it, and of all below it, to be dropped, which they do at their next
+        heartbeats. What no under-storage has stays.
+        """
+        request = protocol.FreePRequest(path=path, options=protocol.FreePOptions(recursive=True, forced=True))
+        self._patiently(lambda: self._ask(FREE, request))
 
     def read_block(self, file: FileStatus, place: int, worker: str) -> bytes:
         """A block of a file, by its place there, from a worker ("host:port") whether the masters know that it has it or
