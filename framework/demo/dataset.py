@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from framework.demo.plan import FILE_BYTES, TABLES, Table
 
-PAYLOAD: Final = 224  # bytes of a wide row that no query looks into
+PAYLOAD: Final = 1000  # bytes of a wide row that no query looks into: a message as it came
 PRODUCTS: Final = 1000
 DAYS: Final = 365
 MICROSECONDS_OF_A_YEAR: Final = DAYS * 86_400_000_000
@@ -57,7 +57,7 @@ def _write(table: Table, path: Path, number: int, rows: int, size: int) -> None:
         pyarrow.csv.write_csv(columns, path)
     else:
         # Parquet's defaults in Spark, but for the dictionaries, which random numbers do not have.
-        pyarrow.parquet.write_table(columns, path, compression="snappy", use_dictionary=False, row_group_size=65_536)
+        pyarrow.parquet.write_table(columns, path, compression="snappy", use_dictionary=False, row_group_size=32_768)
 
 
 def _events(chance: np.random.Generator, rows: int, number: int, size: int) -> Columns:
@@ -114,4 +114,4 @@ MAKERS: Final[Mapping[str, Callable[[np.random.Generator, int, int, int], Column
     "orders": _orders,
 }
 # Of a row in a file, about.
-ROW_BYTES: Final[Mapping[str, int]] = {"events": 256, "sales": 60, "features": 36, "orders": 39}
+ROW_BYTES: Final[Mapping[str, int]] = {"events": 1036, "sales": 52, "features": 33, "orders": 39}

@@ -307,29 +307,32 @@ def _crashes(stage: Stage) -> Iterator[dict[str, Any]]:
     """Spark learns, with the data in its own cache, is killed in the middle, and started again."""
     table = JOB_BY_NAME["learning"].reads[0]
     stage.cache.drop((table,))  # once: what a killed client read cannot be dropped while the worker runs
-    for number, way in _both(stage.plan):
-        stage.watch.say(f"Spark is killed in the middle, {way}, run {number} of {stage.plan.runs}")
-        root = stage.roots[way]
-        start = stage.limiter.counted()
-        with stage.session() as session:
+    session = stage.session().start()
+    try:
+        for number, way in _both(stage.plan):
+            stage.watch.say(f"Spark is killed in the middle, {way}, run {number} of {stage.plan.runs}")
+            root, start = stage.roots[way], stage.limiter.counted()
             session.ask(do="keep", table=table, root=root)
             session.until(KILLED_AFTER, do="job", job="learning", root=root)
             session.kill()
-        killed, at = time.perf_counter(), stage.limiter.counted()
-        with stage.session() as session:
+            killed, at = time.perf_counter(), stage.limiter.counted()
+            session = stage.session().start()
             started = time.perf_counter()
             kept = session.ask(do="keep", table=table, root=root)
             answer = session.ask(do="job", job="learning", root=root)
-        yield {
-            "way": way.value,
-            "round": number,
-            "store_bytes_before": (at - start).read,
-            "store_bytes_after": (stage.limiter.counted() - at).read,
-            "start_seconds": started - killed,
-            "read_seconds": kept["seconds"],
-            "seconds": kept["seconds"] + answer["seconds"],
-            "result": answer["result"],
-        }
+            yield {
+                "way": way.value,
+                "round": number,
+                "store_bytes_before": (at - start).read,
+                "store_bytes_after": (stage.limiter.counted() - at).read,
+                "start_seconds": started - killed,
+                "read_seconds": kept["seconds"],
+                "seconds": kept["seconds"] + answer["seconds"],
+                "result": answer["result"],
+            }
+            session.ask(do="forget")
+    finally:
+        session.kill()
 
 
 def _reads(stage: Stage, session: spark.Session, where: str) -> dict[str, Any]:

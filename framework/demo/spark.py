@@ -71,6 +71,10 @@ class Session:
         self.version = ""
 
     def __enter__(self) -> Self:
+        return self.start()
+
+    def start(self) -> Self:
+        """Returns once it answers."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
