@@ -18,7 +18,6 @@ from framework.alluxio.methods import (
     COMPLETE_FILE,
     CREATE_FILE,
     EXISTS,
-    FREE,
     GET_MOUNT_TABLE,
     GET_STATUS,
     LIST_STATUS,
@@ -240,9 +239,12 @@ class Files:
         found = (_status(info) for part in answer for info in part.fileInfos)
         return tuple(sorted(found, key=lambda status: status.path))
 
-    def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Remove a file, or a folder with all in it; from the under-storage too."""
-        request = protocol.DeletePRequest(path=path, options=protocol.DeletePOptions(recursive=recursive))
+    def delete(self, path: str, *, recursive: bool = False, alluxio_only: bool = False) -> None:
+        """Remove a file, or a folder with all in it; from the under-storage too, unless Alluxio alone shall forget it:
+        it then finds what lies there anew when it is asked for.
+        """
+        options = protocol.DeletePOptions(recursive=recursive, alluxioOnly=alluxio_only)
+        request = protocol.DeletePRequest(path=path, options=options)
         tried = False
 
         def attempt() -> None:
@@ -257,13 +259,6 @@ class Files:
     def persist(self, path: str) -> None:
         """Ask for the file to be written to the under-storage; the job service does it some time later."""
         self._patiently(lambda: self._ask(PERSIST, protocol.ScheduleAsyncPersistencePRequest(path=path)))
-
-    def free(self, path: str) -> None:
-        """Ask for what the workers cache of it, and of all below it, to be dropped, which they do at their next
-        heartbeats. What no under-storage has stays.
-        """
-        request = protocol.FreePRequest(path=path, options=protocol.FreePOptions(recursive=True, forced=True))
-        self._patiently(lambda: self._ask(FREE, request))
 
     def read_block(self, file: FileStatus, place: int, worker: str) -> bytes:
         """A block of a file, by its place there, from a worker ("host:port") whether the masters know that it has it or

@@ -73,7 +73,6 @@ PERSIST = Method(
     file.ScheduleAsyncPersistencePRequest,
     file.ScheduleAsyncPersistencePResponse,
 )
-FREE = Method(f"{_FILE}/Free", file.FreePRequest, file.FreePResponse)
 GET_MOUNT_TABLE = Method(f"{_FILE}/GetMountTable", file.GetMountTablePRequest, file.GetMountTablePResponse)
 MOUNT = Method(f"{_FILE}/Mount", file.MountPRequest, file.MountPResponse)
 UPDATE_MOUNT = Method(f"{_FILE}/UpdateMount", file.UpdateMountPRequest, file.UpdateMountPResponse)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
@@ -17,7 +16,6 @@ from framework.demo.trouble import Failed
 from framework.local.processes import wait_until
 
 SETTLE_SECONDS: Final = 120.0
-FREE_SECONDS: Final = 3.0  # a worker hears of it at its next heartbeat, within a second
 POLL: Final = 0.1
 
 
@@ -40,27 +38,17 @@ class Cache:
         self._masters.close()
 
     def drop(self, tables: Iterable[str]) -> None:
-        """Until nothing of these tables is held any more."""
+        """Alluxio forgets these tables, their blocks and all it knew of them, and finds them in the store again."""
         for table in tables:
-            # What a client still reads is not dropped, and not tried again: it is asked for until it is done.
-            deadline = time.monotonic() + SETTLE_SECONDS
-            while self._most(table):
-                if time.monotonic() > deadline:
-                    raise Failed(f"{table} was not dropped from Alluxio after {SETTLE_SECONDS:g} s.")
-                self._files.free(f"{self._root}/{table}")
-                wait_until(partial(self._is_dropped, table), FREE_SECONDS, POLL)
+            path = f"{self._root}/{table}"
+            if self._files.exists(path):
+                self._files.delete(path, recursive=True, alluxio_only=True)
 
     def settle(self, tables: Iterable[str]) -> None:
         """Until all of these tables is held: what a job read a part of is fetched as a whole, some of it afterwards."""
         for table in tables:
             if not wait_until(partial(self._is_whole, table), SETTLE_SECONDS, POLL):
                 raise Failed(f"{table} was not whole in Alluxio after {SETTLE_SECONDS:g} s.")
-
-    def _most(self, table: str) -> int:
-        return max(file.in_alluxio_percent for file in self._of(table))
-
-    def _is_dropped(self, table: str) -> bool:
-        return self._most(table) == 0
 
     def _is_whole(self, table: str) -> bool:
         return all(file.in_alluxio_percent == 100 for file in self._of(table))

@@ -49,6 +49,8 @@ from framework.local.preflight import NotReady
 
 LOCAL_READ: Final = "Client.BytesReadLocal"
 WORKER_READS: Final = ("Worker.BytesReadDomain", "Worker.BytesReadRemote")
+# What is counted and not timed is done once each way: the counts are the same each time.
+COMPARED: Final = (Way.STORE, Way.ALLUXIO)
 ELSEWHERE: Final = "127.0.0.99"  # a host on which no worker runs
 AGENT_PORTS: Final = 40
 FIRST_PORT, LAST_PORT = 20_000, 30_000  # below those that Linux gives to clients
@@ -239,16 +241,10 @@ def _measure(stage: Stage) -> dict[str, Any]:
         runs = [_one(stage, first, run) for run in rounds(stage.plan)]
         local = _reads(stage, first, "a worker on Spark's host")
         with stage.session() as second:
-            sharing = [_shared(stage, first, second, way, number) for number, way in _both(stage.plan)]
+            sharing = [_shared(stage, first, second, way) for way in COMPARED]
     with stage.session(ELSEWHERE) as far:
         locality = [local, _reads(stage, far, "no worker on Spark's host")]
     return {"runs": runs, "sharing": sharing, "crash": list(_crashes(stage)), "locality": locality}
-
-
-def _both(plan: Plan) -> Iterator[tuple[int, Way]]:
-    """Without and with Alluxio in turn, each round the other first."""
-    for number in range(1, plan.runs + 1):
-        yield from ((number, way) for way in (Way.STORE, Way.ALLUXIO)[:: 1 if number % 2 else -1])
 
 
 def _one(stage: Stage, session: spark.Session, run: Run) -> dict[str, Any]:
@@ -278,9 +274,9 @@ def _one(stage: Stage, session: spark.Session, run: Run) -> dict[str, Any]:
     return found
 
 
-def _shared(stage: Stage, first: spark.Session, second: spark.Session, way: Way, number: int) -> dict[str, Any]:
+def _shared(stage: Stage, first: spark.Session, second: spark.Session, way: Way) -> dict[str, Any]:
     """Two jobs over one table: each Spark keeps it in its own cache, or both read it from Alluxio."""
-    stage.watch.say(f"two jobs share one data set, {way}, run {number} of {stage.plan.runs}")
+    stage.watch.say(f"two jobs share one data set, {way}")
     if way is Way.ALLUXIO:
         stage.cache.drop((SHARED_TABLE,))
     before, seconds, memory = stage.limiter.counted(), 0.0, 0
@@ -296,7 +292,6 @@ def _shared(stage: Stage, first: spark.Session, second: spark.Session, way: Way,
         session.ask(do="forget")
     return {
         "way": way.value,
-        "round": number,
         "seconds": seconds,
         "memory_bytes": memory,
         "store_bytes": (stage.limiter.counted() - before).read,
@@ -306,11 +301,11 @@ def _shared(stage: Stage, first: spark.Session, second: spark.Session, way: Way,
 def _crashes(stage: Stage) -> Iterator[dict[str, Any]]:
     """Spark learns, with the data in its own cache, is killed in the middle, and started again."""
     table = JOB_BY_NAME["learning"].reads[0]
-    stage.cache.drop((table,))  # once: what a killed client read cannot be dropped while the worker runs
     session = stage.session().start()
     try:
-        for number, way in _both(stage.plan):
-            stage.watch.say(f"Spark is killed in the middle, {way}, run {number} of {stage.plan.runs}")
+        for way in COMPARED:
+            stage.watch.say(f"Spark is killed in the middle, {way}")
+            stage.cache.drop((table,))
             root, start = stage.roots[way], stage.limiter.counted()
             session.ask(do="keep", table=table, root=root)
             session.until(KILLED_AFTER, do="job", job="learning", root=root)
@@ -322,7 +317,6 @@ def _crashes(stage: Stage) -> Iterator[dict[str, Any]]:
             answer = session.ask(do="job", job="learning", root=root)
             yield {
                 "way": way.value,
-                "round": number,
                 "store_bytes_before": (at - start).read,
                 "store_bytes_after": (stage.limiter.counted() - at).read,
                 "start_seconds": started - killed,

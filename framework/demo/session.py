@@ -21,7 +21,7 @@ from framework.demo.plan import ITERATIONS
 
 FEATURES: Final = tuple(f"x{index}" for index in range(8))
 STEP: Final = 1.0  # of the gradient's descent
-HASHES: Final = 12
+HASHES: Final = 16
 ORDERS: Final = "`order` LONG, user LONG, region INT, status INT, weight INT"
 HOUR: Final = 3_600_000_000  # microseconds
 

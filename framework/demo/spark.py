@@ -93,7 +93,7 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """It ends by itself, so that Alluxio sees its clients go: of one that was killed a worker keeps the locks."""
+        """It ends by itself, and in no more than END_SECONDS."""
         if self._process is not None and self._process.stdin is not None and kind is None:
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 self._process.stdin.close()

@@ -87,7 +87,7 @@ def _crash(document: Mapping[str, Any]) -> Table:
             f"{entry['read_seconds']:.2f}",
             f"{entry['seconds']:.2f}",
         )
-        for entry in sorted(document["crash"], key=lambda entry: (entry["way"] == Way.ALLUXIO.value, entry["round"]))
+        for entry in document["crash"]
     )
     heads = ("How", "Read from the store before", "Read again after", "Seconds to read again", "Seconds to the result")
     return Table("Spark is killed in the middle of the machine learning job, and started again", heads, rows)
@@ -104,7 +104,7 @@ def _locality(document: Mapping[str, Any]) -> Table:
         )
         for entry in document["locality"]
     )
-    heads = ("Where", "Seconds", "Short-circuit (BytesReadLocal)", "BytesReadDomain", "BytesReadRemote")
+    heads = ("Where", "Seconds", "Short-circuit", "Same host, socket", "Network")
     return Table("A warm scan: where its bytes come from, as Alluxio counts them", heads, rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def s3(ways: LocalCluster) -> Iterator[Any]:
         "s3",
         endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
         region_name=environment["AWS_DEFAULT_REGION"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_access_key_id=getpass.getuser(),  # a user whom the under-storage, a folder, knows
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
         config=Config(
             s3={"addressing_style": "path"},

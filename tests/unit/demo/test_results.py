@@ -35,7 +35,6 @@ def measured(**changes: Any) -> dict[str, Any]:
         }
         for run in rounds(plan)
     ]
-    both = [(way, number) for number in (1, 2, 3) for way in ("store", "alluxio")]
     return {
         "version": 1,
         "began": "2026-11-27T08:00:00Z",
@@ -52,13 +51,12 @@ def measured(**changes: Any) -> dict[str, Any]:
         },
         "runs": runs,
         "sharing": [
-            {"way": way, "round": n, "seconds": 3.0, "memory_bytes": 400 if way == "store" else 200, "store_bytes": 1}
-            for way, n in both
+            {"way": way, "seconds": 3.0, "memory_bytes": 400 if way == "store" else 200, "store_bytes": 1}
+            for way in ("store", "alluxio")
         ],
         "crash": [
             {
                 "way": way,
-                "round": n,
                 "store_bytes_before": 100,
                 "store_bytes_after": 100 if way == "store" else 0,
                 "start_seconds": 5.0,
@@ -66,7 +64,7 @@ def measured(**changes: Any) -> dict[str, Any]:
                 "seconds": 4.0,
                 "result": [],
             }
-            for way, n in both
+            for way in ("store", "alluxio")
         ],
         "locality": [
             {"where": "here", "seconds": 1.0, "local_bytes": 5, "domain_bytes": 0, "remote_bytes": 0, "store_bytes": 0},
