@@ -10,10 +10,11 @@ ASSETS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := $(VENV)/.demo
 AXE := 4.14.1
 AXE_SUM := 29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c
 
-.PHONY: help up down status logs clean test axe unit check format bundle dist bench chaos distclean tools
+.PHONY: help up down status logs clean demo test axe unit check format bundle dist bench chaos distclean tools
 
 help: ## show this list
 	@echo "make up starts an Alluxio cluster on this machine through Mesos; make test runs every test. All targets:"
@@ -35,7 +36,10 @@ logs: $(READY) ## show the scheduler's log; ARGUMENTS=worker-0 shows a task's
 clean: $(READY) ## end the cluster and remove its data
 	@$(BIN)/alluxio-mesos local clean --dir $(DIR)
 
-test: check ## run the checks and every test, those with real Alluxio and ZooKeeper too
+demo: $(DEMO) ## measure Spark with and without Alluxio: a chart, a table and a report
+	@$(BIN)/alluxio-mesos demo $(ARGUMENTS)
+
+test: check $(DEMO) ## run the checks and every test, those with real Alluxio and ZooKeeper too
 	$(BIN)/python -m framework.artefacts all
 	@$(MAKE) axe || echo "Without axe-core the dashboard's accessibility is not tested."
 	$(BIN)/pytest $(ARGUMENTS)
@@ -87,6 +91,12 @@ $(READY): setup.cfg setup.py pyproject.toml http-parser/setup.cfg | tools
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
 	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check ./http-parser --editable '.[dev]'
+	@touch $@
+
+# Spark and what else only the demonstration needs: 500 MB that nobody else has to fetch.
+$(DEMO): setup.cfg $(READY)
+	@echo "Fetching Spark (once) …"
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
 tools:

@@ -12,6 +12,7 @@ from typing import Final
 
 from framework import config, grouping, state_commands, uninstall_command
 from framework.commands import arguments as service_commands
+from framework.demo import arguments as demo
 from framework.local import arguments as local
 from framework.model import ExitCode
 from framework.packaging import arguments as packaging
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     state_commands.add(commands)
     uninstall_command.add(commands, lambda values: _run_service(values, "uninstall", removes=True))
     local.add(commands)
+    demo.add(commands)
     packaging.add(commands)
     _add_completion(commands, parser)
     return parser

@@ -241,9 +241,12 @@ class Files:
         found = (_status(info) for part in answer for info in part.fileInfos)
         return tuple(sorted(found, key=lambda status: status.path))
 
-    def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Remove a file, or a folder with all in it; from the under-storage too."""
-        request = protocol.DeletePRequest(path=path, options=protocol.DeletePOptions(recursive=recursive))
+    def delete(self, path: str, *, recursive: bool = False, alluxio_only: bool = False) -> None:
+        """Remove a file, or a folder with all in it; from the under-storage too, unless Alluxio alone shall forget it:
+        it then finds what lies there anew when it is asked for.
+        """
+        options = protocol.DeletePOptions(recursive=recursive, alluxioOnly=alluxio_only)
+        request = protocol.DeletePRequest(path=path, options=options)
         tried = False
 
         def attempt() -> None:

@@ -165,6 +165,15 @@ class LocalCluster:
         document: Json = answer.json()
         return document
 
+    def ask_json(self, path: str) -> Json:
+        """Of an address that answers with text to paste unless it is asked for JSON."""
+        answer = requests.get(
+            f"http://127.0.0.1:{self.first_port}{path}", headers={"Accept": "application/json"}, timeout=5
+        )
+        answer.raise_for_status()
+        document: Json = answer.json()
+        return document
+
     def text(self, path: str) -> str:
         answer = requests.get(f"http://127.0.0.1:{self.first_port}{path}", timeout=10)
         answer.raise_for_status()

@@ -1,0 +1,145 @@
+"""A real S3 server with the demonstration's bucket: s3proxy, or MinIO where Go is installed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from framework.artefacts import Artefacts
+from framework.artefacts.maven import java
+from framework.demo.plan import BUCKET
+from framework.demo.trouble import Failed
+from framework.local.processes import wait_until
+
+HOST: Final = "127.0.0.1"
+ACCESS_KEY: Final = "demo-user"
+SECRET_KEY: Final = "demo-secret"  # of a server that this machine alone reaches, and only while the demo runs
+MINIO: Final = "github.com/minio/minio@latest"
+START_SECONDS: Final = 60.0
+KINDS: Final = ("s3proxy", "minio")
+
+
+@dataclasses.dataclass
+class Store:
+    """The server runs while this is entered; its data lies in ``folder``."""
+
+    kind: str
+    folder: Path
+    artefacts: Artefacts
+    port: int = 0
+    version: str = ""
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def __enter__(self) -> Self:
+        with socket.create_server((HOST, 0)) as free:
+            self.port = free.getsockname()[1]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command, environment = self._minio() if self.kind == "minio" else self._s3proxy()
+        log = self.folder / "server.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **environment}
+            )
+        if not wait_until(self._answers, START_SECONDS):
+            self._end()
+            raise Failed(f"The S3 server does not answer at {self.endpoint}; its log is {log}.")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def fill(self, folder: Path) -> None:
+        """Lay every file below the folder into the bucket, past the limit."""
+        import boto3  # there for the demo only
+        from boto3.s3.transfer import TransferConfig
+        from botocore.config import Config
+
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
+        )
+        client.create_bucket(Bucket=BUCKET)
+        whole = TransferConfig(multipart_threshold=1 << 30, use_threads=False)
+        for path in sorted(folder.rglob("*.*")):
+            client.upload_file(str(path), BUCKET, str(path.relative_to(folder)), Config=whole)
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise Failed(f"The S3 server ended at its start; its log is {self.folder / 'server.log'}.")
+        try:
+            with socket.create_connection((HOST, self.port), 1):
+                return True
+        except OSError:
+            return False
+
+    def _s3proxy(self) -> tuple[list[str], dict[str, str]]:
+        self.artefacts.jars(("s3proxy",))
+        jars = self.artefacts.jar_folder("s3proxy")
+        self.version = next(jars.glob("s3proxy-*.jar")).stem
+        buckets = self.folder / "buckets"
+        buckets.mkdir(exist_ok=True)
+        settings = {
+            "s3proxy.authorization": "aws-v2-or-v4",
+            "s3proxy.identity": ACCESS_KEY,
+            "s3proxy.credential": SECRET_KEY,
+            "s3proxy.endpoint": self.endpoint,
+            "jclouds.provider": "filesystem",
+            "jclouds.filesystem.basedir": buckets,
+        }
+        configuration = self.folder / "s3proxy.properties"
+        configuration.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        flags = ("-Xmx192m", "-XX:+UseSerialGC")
+        main = ("org.gaul.s3proxy.Main", "--properties", str(configuration))
+        return [str(java()), *flags, "-cp", f"{jars}/*", *main], {}
+
+    def _minio(self) -> tuple[list[str], dict[str, str]]:
+        binary = self.artefacts.directory / "bin" / "minio"
+        if not binary.exists():
+            _build_minio(binary)
+        said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+        self.version = " ".join(said.split()[:3])
+        data = self.folder / "minio"
+        address = f"{HOST}:{self.port}"
+        environment = {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY, "MINIO_BROWSER": "off"}
+        return [str(binary), "server", str(data), "--address", address, "--quiet"], environment
+
+
+def _build_minio(binary: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise Failed("--s3 minio needs Go, but PATH has no go: install it, or leave --s3 out to take s3proxy.")
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    outcome = subprocess.run(
+        [go, "install", MINIO],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "GOBIN": str(binary.parent)},
+        check=False,
+    )
+    if outcome.returncode != 0 or not binary.exists():
+        raise Failed(f"Go could not build MinIO: {(outcome.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
