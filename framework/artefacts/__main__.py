@@ -1,4 +1,4 @@
-"""`python -m framework.artefacts all|jars|bundle|stubs|executor|lock [--dir FOLDER]`: what the Makefile calls."""
+"""`python -m framework.artefacts all|jars|bundle|fuse|stubs|executor|lock [--dir FOLDER]`: what the Makefile calls."""
 
 import argparse
 import sys
@@ -39,6 +39,11 @@ def _bundle(artefacts: Artefacts) -> str:
     return f"{made.path}: {made.jars} jars, {made.bytes / 1e6:.1f} MB, SHA-256 {made.sha256}"
 
 
+def _fuse(artefacts: Artefacts) -> str:
+    artefacts.jars(("fuse",))
+    return f"{artefacts.jar_folder('fuse')}: {len(maven.listed('fuse'))} jars"
+
+
 def _stubs(artefacts: Artefacts) -> str:
     return f"{artefacts.stubs()}: gRPC stubs"
 
@@ -61,6 +66,7 @@ TARGETS: dict[str, Callable[[Artefacts], str]] = {
     "all": _all,
     "jars": _jars,
     "bundle": _bundle,
+    "fuse": _fuse,
     "stubs": _stubs,
     "executor": _executor,
     "lock": _lock,

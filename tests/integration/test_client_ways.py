@@ -116,9 +116,12 @@ def mounted(ways: LocalCluster, tmp_path: Path) -> Iterator[Path | None]:
         print("This machine has no /dev/fuse: only the configuration was looked at.")
         yield None
         return
-    jars = Artefacts(default_directory()).jar_folder("alluxio")
+    artefacts = Artefacts(default_directory())
+    artefacts.jars(("fuse",))
+    # FUSE's own come first: one of the bundle's is too old for them.
+    jars = ":".join(f"{artefacts.jar_folder(name)}/*" for name in ("fuse", "alluxio"))
     command = [
-        *(str(java()), "-Xmx128m", "-XX:MaxDirectMemorySize=128m", "-XX:+UseSerialGC", "-cp", f"{conf}:{jars}/*"),
+        *(str(java()), "-Xmx128m", "-XX:MaxDirectMemorySize=128m", "-XX:+UseSerialGC", "-cp", f"{conf}:{jars}"),
         *(f"-Dalluxio.home={tmp_path}", f"-Dalluxio.logs.dir={tmp_path}/logs", "alluxio.fuse.AlluxioFuse"),
         *("-m", str(folder)),
     ]
