@@ -217,6 +217,7 @@ def test_dcos_finds_the_service_behind_its_router(package: Mapping[str, bytes]) 
         "DCOS_SERVICE_PORT_INDEX": "0",
         "DCOS_SERVICE_SCHEME": "http",
         "DCOS_PACKAGE_FRAMEWORK_NAME": "cache",
+        "DCOS_COMMONS_UNINSTALL": "true",
         "MARATHON_SINGLE_INSTANCE_APP": "true",
         "alluxio-mesos.service": "cache",
     }
