@@ -217,6 +217,8 @@ def _updated(state: State, event: Updated) -> State:
     task_id, terminal = report.task_id, LIFE[report.state] is Life.TERMINAL
     state = _to_acknowledge(state, event)
     slot = task_id.rpartition(".")[0]
+    if terminal and state.uninstalls:
+        state = dataclasses.replace(state, ended_at=report.at)
     if terminal and not _is_current(state, slot, task_id):
         return dataclasses.replace(
             state, reports=_without(state.reports, (task_id,)), kills=_without(state.kills, (task_id,))

@@ -84,8 +84,8 @@ def _answer(state: State, offer: Offer, now: float, *, ended: bool) -> Decline |
     on_record = {volume.persistence_id for record in state.records.values() for volume in record.volumes}
     # What an earlier framework id made is this service's only if a record says so.
     held = [holding for holding in offer.holdings if holding.own or holding.persistence_id in on_record]
-    if ended and (due := volumes.due(state, offer, held, now)):
-        return GiveBack(offer, due)
+    if due := volumes.due(state, offer, held, now):
+        return GiveBack(offer, due)  # what is offered is in no task's use, whatever still runs elsewhere
     soon = held or any(record.volumes and record.agent_id == offer.agent_id for record in state.records.values())
     seconds = state.policy.decline_short if soon or not ended else state.policy.decline_long
     return Decline(offer, seconds, "the service is being uninstalled")
@@ -104,7 +104,7 @@ def _is_given_back(state: State, record: Record, now: float) -> bool:
     names = [volume.persistence_id for volume in record.volumes]
     if report is None or state.offered_at - report.at < SETTLED or volumes.are_settling(state, names, now):
         return False
-    offers = [offer for offer in state.offers.values() if offer.agent_id == record.agent_id]
+    offers = [offer for offer in state.offers.values() if offer.hostname == record.hostname]  # maybe with a new id
     held = {holding.persistence_id for offer in offers for holding in offer.holdings}
     return bool(offers) and held.isdisjoint(names)
 
@@ -123,4 +123,7 @@ def is_left(state: State, record: Record, now: float) -> bool:
 def _looks_around(state: State, now: float) -> bool:
     """Volumes that no record names any more may still be offered, and what was given back a moment ago may return."""
     had = any(entry.options.get("persistent-volumes") == "yes" for entry in state.history)
-    return (had and now - state.subscribed_at < LOOK_AROUND) or volumes.is_settling(state, now)
+    began = max(state.subscribed_at, state.ended_at)
+    since = now - began
+    unseen = since < LOOK_AROUND or (state.offered_at < began and since < state.policy.look_around)
+    return (had and unseen) or volumes.is_settling(state, now)

@@ -172,6 +172,7 @@ class State:
     # The end of the service for good (``removal``).
     uninstalls: bool = False  # this process was told to
     uninstalling: bool = False  # it is on record
+    ended_at: float = 0.0  # when the last end of a task was told, on record or not
     teardown: Asked | None = None
     removed: bool = False  # Mesos does not know the framework any more
     erased: bool = False  # nothing is on record any more

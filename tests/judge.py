@@ -18,6 +18,7 @@ from framework.messages import (
     Disconnected,
     DrainsSeen,
     Effect,
+    Erase,
     Event,
     Failed,
     Forget,
@@ -31,6 +32,7 @@ from framework.messages import (
     Shutdown,
     Stop,
     Subscribed,
+    Teardown,
     Updated,
 )
 from framework.model import (
@@ -85,6 +87,7 @@ class Promise(enum.StrEnum):
     CONVERGES = "what is wanted comes to run when the faults end"
     ONE_BY_ONE = "another configuration takes away no more tasks at once than may be away"
     RESTS = "a plan that rests begins nothing"
+    UNINSTALLED = "an uninstalled service begins nothing, gives back all it has, and is forgotten last"
     LEAVES_ALONE = "a restart changes nothing"
 
 
@@ -128,6 +131,7 @@ class Judge:
         self._volume_ids: set[str] = set()  # every one that was ever asked for
         self._formatted: set[str] = set()  # slots whose journal has served, as far as it was ever written down
         self._homes: dict[str, tuple[str, dict[str, int]]] = {}  # of masters with a journal of their own
+        self.uninstalls = False  # the service is being removed for good
         self.new_life({})
 
     # What the scheduler knows -----------------------------------------------------------------------------------------
@@ -225,6 +229,9 @@ class Judge:
             self._stopped = effect
             return
         require(self._stopped is None and state.stop is None, Promise.STOPS, lambda: f"after {self._stopped}: {effect}")
+        if self.uninstalls:
+            self._uninstalled(effect)
+            return
         match effect:
             case Launch():
                 self._answers(effect.offer)
@@ -245,6 +252,34 @@ class Judge:
                 self._forget(effect, state)
             case RemoveMember():
                 self._remove(effect, state)
+            case _:
+                pass
+
+    def _uninstalled(self, effect: Effect) -> None:
+        kept = self._kept()
+        recorded = {record.task_id for record in kept.records.values()}
+        # Mesos ends what no record names, and what is out of its reach for now.
+        running = [
+            task.id
+            for task in self._mesos.tasks.values()
+            if task.alive and task.id in recorded and not (self._may_be_over(task) or task.id in self._marked)
+        ]
+        require(kept.uninstalling, Promise.UNINSTALLED, lambda: f"{effect} before it is on record")
+        match effect:
+            case Launch():
+                raise Broken(Promise.UNINSTALLED, str(effect))
+            case Decline():
+                self._answers(effect.offer)
+            case GiveBack():
+                self._answers(effect.offer)
+            case Teardown():
+                held = [name for agent in self._mesos.agents if not agent.over for name in agent.volumes]
+                require(not running + held, Promise.UNINSTALLED, lambda: f"{effect} while {running + held} are there")
+            case Erase():
+                # A scheduler may have died before it kept the id that Mesos gave it: it has launched nothing then.
+                gone = self._mesos.removed or not self._launched
+                require(gone, Promise.UNINSTALLED, lambda: f"{effect} while Mesos knows {self._mesos.framework_id}")
+                require(kept == Kept(uninstalling=True), Promise.UNINSTALLED, lambda: f"{kept} is still there")
             case _:
                 pass
 

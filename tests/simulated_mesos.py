@@ -18,14 +18,17 @@ from framework.messages import (
     Acknowledge,
     AcknowledgeOperation,
     Decline,
+    Discard,
     Disconnected,
     Effect,
+    Erase,
     Event,
     Failed,
     Forget,
     GiveBack,
     Keep,
     KeepFrameworkId,
+    KeepUninstalling,
     KeepWanted,
     Kill,
     Launch,
@@ -39,6 +42,7 @@ from framework.messages import (
     Stop,
     Subscribed,
     Suppress,
+    Teardown,
     Updated,
 )
 from framework.model import (
@@ -206,7 +210,11 @@ class SimulatedMesos:
                 case Revive():
                     self.suppressed = False
                     self.filtered.clear()
+                case Teardown():
+                    self.tear_down()
                 case KeepFrameworkId() | Keep() | KeepWanted() | Forget() | RemoveMember() | Stop():
+                    pass
+                case KeepUninstalling() | Discard() | Erase():
                     pass
 
     def _launch(self, effect: Launch) -> None:
@@ -456,7 +464,7 @@ class SimulatedMesos:
                 self.mark(agent)
 
     def tear_down(self) -> None:
-        """An operator tears the framework down: its tasks end, its id is refused from then on."""
+        """The framework is torn down, by an operator or by itself: its tasks end, its id is refused from then on."""
         self.removed = True
         for task in self.tasks.values():
             task.state, task.seen = TaskState.KILLED, None

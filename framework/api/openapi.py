@@ -603,7 +603,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         {
             202: Answer("It is being ended.", _object({"task_id": _text(), "message": _text()})),
             **_missing("There is no such task."),
-            409: Answer("It was just launched, or leaves.", _named("Problem"), "application/problem+json"),
+            409: Answer(
+                "It was just launched, or leaves, or the service is being uninstalled.",
+                _named("Problem"),
+                "application/problem+json",
+            ),
         },
         Access.ADMIN,
         parameters=(_NAME,),
@@ -616,7 +620,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         {
             202: Answer("It leaves.", _object({"task_id": _text(), "message": _text()})),
             **_missing("There is no such task."),
-            409: Answer("It is no worker, or leaves.", _named("Problem"), "application/problem+json"),
+            409: Answer(
+                "It is no worker, or leaves, or the service is being uninstalled.",
+                _named("Problem"),
+                "application/problem+json",
+            ),
             422: Answer("It is not wanted by its number.", _named("Problem"), "application/problem+json"),
         },
         Access.ADMIN,
@@ -1049,6 +1057,7 @@ _READING: Final[Mapping[str, str]] = {
 }
 _ADMIN: Final[Mapping[str, str]] = {
     "403": "The token is for reading only, or a foreign web page asks.",
+    "409": "The service is being uninstalled.",
     "413": "The body is too large.",
 }
 

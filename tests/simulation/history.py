@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from framework.memory import Kept
 from framework.model import ExitCode, Journal, Kind, Record, TaskState
 from framework.state import PLANS
 from judge import Broken, Promise, lets, require
@@ -60,7 +61,7 @@ def history(seed: int) -> History:
     for place in range(chance.between(SHORTEST, LONGEST)):
         usual = not faults or chance.happens(USUAL)
         steps.append(Step(chance.pick(tuple(USUALLY) if usual else faults), seed * 1000 + place))
-    if chance.happens(0.05):
+    if chance.happens(0.08):
         steps.append(Step(chance.pick(tuple(LAST)), seed * 1000 + 999))
     return History(seed, tuple(steps))
 
@@ -400,6 +401,40 @@ def mesos_answers_with_another_id(world: World, chance: Chance) -> None:
         require(world.scheduler is None, Promise.STOPS, "it runs on under another framework id")
 
 
+def the_service_is_uninstalled(world: World, chance: Chance) -> None:
+    """Its schedulers die at any point, and the next one goes on; in the end nothing is left or done any more."""
+    _faults_end(world)
+    world.die("it is started again, to remove the service")
+    world.uninstalls = world.judge.uninstalls = True
+    for place in range(200):
+        if place < FAULTY_LOOKS and chance.happens(0.4):
+            chance.pick((_uninstaller_dies, it_dies_between_two_effects, a_save_breaks, calls_get_lost))(world, chance)
+        if world.scheduler is None:
+            world.start()
+        scheduler = world.scheduler
+        if scheduler is not None and scheduler.state.erased:
+            break
+        if not world.mesos.connected:
+            world.subscribe()
+        world.prosper()
+        world.mesos.offer(chance.between(1, 2))
+        disturbed = place < FAULTY_LOOKS
+        world.advance(chance.pick((1.0, 2.0, 5.0)) if disturbed else PAUSES[place % SHORT])
+        world.hear(chance.pick((1, 3, 10_000)) if disturbed else 10_000)
+    left = [task.id for task in world.mesos.tasks.values() if task.alive]
+    left += [name for agent in world.mesos.agents if not agent.over for name in agent.volumes]
+    require(not left, Promise.UNINSTALLED, f"{left} are left")
+    require(world.kept() == Kept(uninstalling=True), Promise.UNINSTALLED, f"{world.kept()} is left")
+    world.die("it is started once more")
+    world.start()
+    world.advance(60.0)
+    require(not world.mesos.connected, Promise.UNINSTALLED, "it subscribes although nothing is left")
+
+
+def _uninstaller_dies(world: World, chance: Chance) -> None:
+    world.die("kill -9")
+
+
 def _names(*steps: Do) -> Mapping[str, Do]:
     return MappingProxyType({step.__name__.replace("_", " "): step for step in steps})
 
@@ -445,11 +480,13 @@ FAULTS: Final = _names(
     the_overtaken_goes_on,
     a_scheduler_starts,
 )
-LAST: Final = _names(the_framework_is_removed, mesos_answers_with_another_id)
+LAST: Final = _names(the_framework_is_removed, mesos_answers_with_another_id, the_service_is_uninstalled)
 STEPS: Final[Mapping[str, Do]] = MappingProxyType({**USUALLY, **FAULTS, **LAST})
 
 # The end: no more faults ----------------------------------------------------------------------------------------------
 
+FAULTY_LOOKS: Final = 30  # in which an uninstallation is disturbed
+SHORT: Final = 7  # of the pauses: an agent that is there is offered within a minute
 PAUSES: Final = (1.0, 1.0, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 300.0)  # between two looks while the service recovers
 LASTING: Final = 4  # looks in a row at which all is as wanted
 PATIENCE: Final = 6000.0  # seconds: more than an hour and a half of virtual time
@@ -457,9 +494,21 @@ PATIENCE: Final = 6000.0  # seconds: more than an hour and a half of virtual tim
 
 def _calm(world: World) -> None:
     """What is wanted comes to run, stays, and a restart changes nothing (C29)."""
-    if world.ends_with is not None:
+    if world.ends_with is not None or world.uninstalls:
         return
     world.say(lambda: "# the faults end")
+    _faults_end(world)
+    began, lasting = world.now, 0
+    for place in range(1000):
+        lacking = _look(world, PAUSES[place % len(PAUSES)])
+        lasting = 0 if lacking else lasting + 1
+        if lasting == LASTING:
+            break
+        require(world.now - began < PATIENCE, Promise.CONVERGES, lacking)
+    _restart_changes_nothing(world)
+
+
+def _faults_end(world: World) -> None:
     mesos = world.mesos
     world.return_zookeeper()
     world.overtaken, world.deaf = None, False
@@ -481,14 +530,6 @@ def _calm(world: World) -> None:
         world.scheduler.acts_left = world.scheduler.session.breaks = None
         world.disconnect("the last fault")
         world.subscribe()
-    began, lasting = world.now, 0
-    for place in range(1000):
-        lacking = _look(world, PAUSES[place % len(PAUSES)])
-        lasting = 0 if lacking else lasting + 1
-        if lasting == LASTING:
-            break
-        require(world.now - began < PATIENCE, Promise.CONVERGES, lacking)
-    _restart_changes_nothing(world)
 
 
 def _look(world: World, seconds: float) -> str:

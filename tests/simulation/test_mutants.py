@@ -399,6 +399,41 @@ MUTANTS = [
         '"',
         (Promise.VOLUME_IDS_UNIQUE,),
     ),
+    Mutant(
+        "an uninstallation is not on record before it begins",
+        "planner",
+        "        return (KeepUninstalling(),)  # before anything else; the rest follows at once\n",
+        "        pass\n",
+        (Promise.UNINSTALLED,),
+    ),
+    Mutant(
+        "a framework is torn down while its tasks run",
+        "removal",
+        "ended = not alive and all(is_over(state, record, now) for record in state.records.values())",
+        "ended = True",
+        (Promise.UNINSTALLED,),
+    ),
+    Mutant(
+        "a framework is torn down before its volumes are given back",
+        "removal",
+        "if _holds(state, now) or _looks_around(state, now):",
+        "if False:",
+        (Promise.UNINSTALLED,),
+    ),
+    Mutant(
+        "the state is erased before Mesos has forgotten the framework",
+        "removal",
+        "return state.removed or not (state.kept_framework_id or state.framework_id)",
+        "return state.teardown is not None or not (state.kept_framework_id or state.framework_id)",
+        (Promise.UNINSTALLED,),
+    ),
+    Mutant(
+        "the mark of an uninstallation goes with the first records",
+        "memory",
+        "return Kept(uninstalling=True)",
+        "return Kept()",
+        (Promise.UNINSTALLED,),
+    ),
 ]
 
 

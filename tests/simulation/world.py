@@ -68,7 +68,7 @@ class Scheduler:
         store = ZooKeeperStore(self.session, PATH, self.lead)
         kept = store.load()
         wanted = world.resumed(kept)
-        for effect in newly_wanted(kept, wanted, world.options, world.now):
+        for effect in () if world.uninstalls else newly_wanted(kept, wanted, world.options, world.now):
             store.save([effect])
             kept = after(kept, [effect])
         state = State(
@@ -78,6 +78,8 @@ class Scheduler:
             retired=kept.retired,
             kept_framework_id=kept.framework_id,
             history=kept.history,
+            uninstalls=world.uninstalls,
+            uninstalling=kept.uninstalling,
         )
         self.acts_left: int | None = None  # effects until it dies
         self.overtaken = False
@@ -125,6 +127,7 @@ class World:
         self.overtaken: Scheduler | None = None
         self._unheard: collections.deque[Event] = collections.deque()  # what the overtaken one has still to hear
         self.ends_with: ExitCode | None = None  # how every scheduler has to end from now on
+        self.uninstalls = False  # each scheduler is told to remove the service for good
         self.crash_loops: dict[str, int] = {}  # by slot: how many more copies fail
         self.decommissioned: set[str] = set()  # tasks that Alluxio does without until they start anew
         self.deaf = False  # executors that do not hear the first kills are launched now and then
@@ -149,7 +152,7 @@ class World:
         workers = chance.pick((None, 0, 1, 2, 2, 3))
         ssd = chance.pick((None, 512, 512, 600))
         self.configured = wanted(masters, workers, chance.between(0, 1), self.journal, ssd)
-        self.options = {"workers": str(workers)}
+        self.options = {"workers": str(workers), "persistent-volumes": "yes"}
 
     @property
     def wanted(self) -> Wanted:
@@ -233,6 +236,8 @@ class World:
     def subscribe(self) -> None:
         if self.scheduler is not None:
             state = self.scheduler.state
+            if self.uninstalls and not state.kept_framework_id:
+                return  # it is no framework: there is nothing to be removed
             self.now += 0.125  # what is heard before and after is not heard at the same moment
             self.mesos.now = self.now
             self.mesos.subscribe(state.framework_id or state.kept_framework_id)
@@ -295,7 +300,9 @@ class World:
                 require(effect.exit_code == self.ends_with, Promise.STOPS, f"{effect}, exit code {effect.exit_code}")
                 self.die(str(effect))
                 return
-        if self.ends_with is None or not any(isinstance(event, Failed | Subscribed) for event in events):
+        if self.uninstalls:
+            pass
+        elif self.ends_with is None or not any(isinstance(event, Failed | Subscribed) for event in events):
             self.judge.settled(scheduler.state)
         else:
             raise Broken(Promise.STOPS, f"it goes on after {events[-1]}")

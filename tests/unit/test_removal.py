@@ -199,11 +199,15 @@ def test_a_volume_that_an_earlier_framework_id_made_is_given_back_if_a_record_na
     assert answer.holdings == (ours,)
 
 
-def test_nothing_is_given_back_while_a_task_still_runs() -> None:
+def test_what_is_offered_is_given_back_at_once_as_no_task_uses_it() -> None:
+    """One that no record names may be shown only once before the last task ends."""
     stage = deployed(ssd=1024)
     leaving(stage)
     stage.play(update(stage, "master-0.1", TaskState.RUNNING))
-    assert of(GiveBack, stage.play(offer(stage, 2, volume_of(stage)))) == []
+    orphan = dataclasses.replace(volume_of(stage), persistence_id="of a slot that was forgotten", slot="worker-5")
+    [answer] = of(GiveBack, stage.play(offer(stage, 2, orphan)))
+    assert isinstance(answer, GiveBack)
+    assert answer.holdings == (orphan,)
 
 
 def test_an_agent_that_never_offers_its_volume_is_named_in_the_end() -> None:
