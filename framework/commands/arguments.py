@@ -421,7 +421,7 @@ def _assignment(text: str) -> tuple[str, str]:
 def _path(text: str) -> str:
     """As Alluxio writes it: with its own scheme, or without."""
     path = re.sub(r"^alluxio://[^/]*", "", text)
-    path = path.removesuffix("/") or "/"
+    path = path.removesuffix("/") or ("/" if text else "")
     if mistake := path_mistake(path):
         raise argparse.ArgumentTypeError(mistake)
     return path

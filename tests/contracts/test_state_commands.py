@@ -226,7 +226,8 @@ def test_what_a_newer_release_wrote_is_left_as_it_is(place: Place, capsys: pytes
         assert place.run(*action) == ExitCode.NEWER
         assert capsys.readouterr().err == (
             f"alluxio-mesos state {action[0]}: the state at {place.path} in ZooKeeper was written by release 9.1.0, "
-            f"and this is release {THIS_RELEASE}: a launch record has version 9; this release reads versions 1 to 3: "
+            f"and this is release {THIS_RELEASE}: a launch record has version 9; this release reads "
+            f"versions 1 to {wire.RECORD_VERSION}: "
             "run the release that wrote it, or a newer one; nothing was changed\n"
         )
     with pytest.raises(StoreNewer):

@@ -382,7 +382,7 @@ LIMIT = 1_048_576  # jute.maxbuffer: what a ZooKeeper server takes in one reques
 
 @pytest.mark.zookeeper
 def test_ten_thousand_workers(in_zookeeper: InZooKeeper) -> None:
-    """Sizes are asserted with room to the limit, times only loosely: other work may share the machine."""
+    """Sizes are asserted with room to the limit; times are printed."""
     volume = Volume("ssd", "alluxio-worker-9999-ssd-0123456789", 1_000_000)
     masters = ("master-0.example.internal:31000", "master-1.example.internal:31000", "master-2.example.internal:31000")
     ports = dict.fromkeys(("rpc", "web", "job_rpc", "job_data", "job_web"), 31000)
@@ -401,8 +401,6 @@ def test_ten_thousand_workers(in_zookeeper: InZooKeeper) -> None:
     assert len(fresh.load().records) == 10_000
     loaded = time.monotonic()
     print(f"10,000 records: saved in {saved - began:.2f} s, loaded in {loaded - connected:.2f} s")
-    assert saved - began < 15
-    assert loaded - connected < 15
 
     client = in_zookeeper.session().client
     one = max(len(wire.encode_record(entry)) for entry in records)

@@ -124,4 +124,4 @@ def test_bad_input(run: Run, api: Api, words: tuple[str, ...], code: int, said: 
 def test_what_is_no_path(run: Run, capsys: pytest.CaptureFixture[str], path: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         run("mount", path, "s3://b", "--yes")
-    assert f"{path!a} is not allowed; write an absolute path such as /data/s3" in capsys.readouterr().err
+    assert f"{path!a} is no path" in capsys.readouterr().err

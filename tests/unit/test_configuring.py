@@ -22,6 +22,7 @@ PORTS = {"rpc": 1, "web": 2, "job_rpc": 3, "job_web": 4, "job_data": 5}
 RECORDS = {kind: Record(kind, 0, 1, "S0", "127.0.0.11", PORTS, "c", 0.0) for kind in Kind}
 # For each option that tasks could depend on: another text.
 OTHER: Final = {
+    "under-storage-jars": "http://mirror/under-storage.jar",
     "worker-ram": "2GB",
     "worker-heap": "640MB",
     "worker-direct": "640MB",
@@ -100,7 +101,8 @@ def then(state: State, found: Configured) -> State:
 
 def launched(configuration: Configuration, kind: Kind) -> str:
     """All that a task of this kind is launched with."""
-    sources = launch.Sources(configuration.executor_uri, configuration.alluxio_uri, configuration.java_uri)
+    jars = configuration.under_storage_jars
+    sources = launch.Sources(configuration.executor_uri, configuration.alluxio_uri, configuration.java_uri, jars)
     info: dict[str, Any] = launch.task_info(configuration, sources, "f", RECORDS[kind], (), [RECORDS[Kind.MASTER]])
     return json.dumps([info, dataclasses.asdict(configuration.needs[kind])], sort_keys=True)
 

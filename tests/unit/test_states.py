@@ -55,10 +55,14 @@ NEWER = [
     ("version", "3", "the layout has version 3; this release reads versions 1 to 2"),
     (
         "records/worker-0",
-        '{"version":4,"colour":"red"}',
-        "a launch record has version 4; this release reads versions 1",
+        f'{{"version":{wire.RECORD_VERSION + 1},"colour":"red"}}',
+        f"a launch record has version {wire.RECORD_VERSION + 1}; this release reads versions 1",
     ),
-    ("history/0000000001", '{"version":5,"number":"x"}', "an entry of the history has version 5; this release reads"),
+    (
+        "history/0000000001",
+        f'{{"version":{wire.HISTORY_VERSION + 1},"number":"x"}}',
+        f"an entry of the history has version {wire.HISTORY_VERSION + 1}; this release reads",
+    ),
 ]
 
 
