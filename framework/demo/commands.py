@@ -47,7 +47,8 @@ def demo(options: argparse.Namespace) -> int:
         f"about {expected_total(plan) / 60:.0f} minutes."
     )
     folder = options.dir.resolve()
-    signal.signal(signal.SIGTERM, _ended)  # so that what runs is ended
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _ended)
     try:
         with show.Bar(console, expected_total(plan)) as bar:
             measured = run(plan, folder / "work", (options.artefacts or default_directory()).resolve(), bar)
@@ -68,6 +69,9 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def _ended(number: int, frame: FrameType | None) -> None:
+    """Once: a second signal would cut off the ending of what runs."""
+    for further in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(further, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
