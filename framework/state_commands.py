@@ -194,6 +194,11 @@ def _forget_framework(options: argparse.Namespace, place: Mapping[str, str]) -> 
                 )
             held = store.ZooKeeperStore(there.session, there.path, lead)
             kept = held.load()
+            if kept.uninstalling:
+                raise Refusal(
+                    f"the service at {there.path} is being uninstalled; finish that with `alluxio-mesos uninstall`",
+                    ExitCode.UNINSTALLING,
+                )
             if kept.framework_id != options.framework_id:
                 found = f"the framework id {kept.framework_id}" if kept.framework_id else "no framework id"
                 raise Refusal(

@@ -212,6 +212,9 @@ def test_a_removed_framework_is_forgotten_and_nothing_else(place: Place, capsys:
     assert "2 records and 2 entries of the history stay" in capsys.readouterr().out
     assert place.held() == dataclasses.replace(KEPT, framework_id="")
     assert place.run("forget-framework", "framework-1") == ExitCode.CONFLICT
+    place.hold(dataclasses.replace(KEPT, uninstalling=True))
+    assert place.run("forget-framework", "framework-1") == ExitCode.UNINSTALLING
+    assert place.held().framework_id == "framework-1"
 
 
 @pytest.mark.zookeeper
