@@ -189,8 +189,8 @@ def test_a_role_that_holds_no_reservations_goes_without_volumes() -> None:
 
 
 # What only the reader can tell of a text that fits the pattern: whether a regular expression compiles, whether an IPv6
-# address is one, and what is in JSON.
-ONLY_READ: Final = {"CONSTRAINTS", "ADDRESSES", "GROUPS"}
+# address is one, what is in JSON, whether mounts lie in one another, and whether two jars have one name.
+ONLY_READ: Final = {"CONSTRAINTS", "ADDRESSES", "GROUPS", "MOUNTS", "URIS"}
 PATTERNS: Final = {
     option.type.schema["pattern"]: option.type
     for option in PACKAGED

@@ -160,8 +160,9 @@ def test_all_that_is_fetched_comes_from_one_mirror(package: Mapping[str, bytes])
     assert all(fetched["uri"].startswith(f"{ASSETS}/") for fetched in app["fetch"])
     sources = [app["env"][f"ALLUXIO_MESOS_{name}_URI"] for name in ("EXECUTOR", "ALLUXIO", "JAVA")]
     assert all(source.startswith(f"{ASSETS}/") for source in sources)
-    # These three are all that a task of Alluxio's fetches.
-    assert [field.name for field in dataclasses.fields(Sources)] == ["executor", "alluxio", "java"]
+    # These three are all that a task of Alluxio's fetches; jars of further under-storages are named by the operator.
+    assert [field.name for field in dataclasses.fields(Sources)] == ["executor", "alluxio", "java", "extensions"]
+    assert app["env"].get("ALLUXIO_MESOS_UNDER_STORAGE_JARS", "") == ""
 
 
 @pytest.mark.parametrize("side", icons.SIZES.values())
