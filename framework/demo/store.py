@@ -22,6 +22,15 @@ ACCESS_KEY: Final = "demo-user"
 SECRET_KEY: Final = "demo-secret"  # of a server that this machine alone reaches, and only while the demo runs
 MINIO: Final = "github.com/minio/minio@latest"
 START_SECONDS: Final = 60.0
+# By itself it logs each step of each request, which takes a processor's time that is Spark's.
+QUIET: Final = """\
+<configuration>
+  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d %level %logger: %message%n</pattern></encoder>
+  </appender>
+  <root level="WARN"><appender-ref ref="out"/></root>
+</configuration>
+"""
 KINDS: Final = ("s3proxy", "minio")
 
 
@@ -113,7 +122,9 @@ class Store:
         }
         configuration = self.folder / "s3proxy.properties"
         configuration.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        flags = ("-Xmx192m", "-XX:+UseSerialGC")
+        log = self.folder / "logback.xml"
+        log.write_text(QUIET)
+        flags = ("-Xmx192m", "-XX:+UseSerialGC", f"-Dlogback.configurationFile={log}")
         main = ("org.gaul.s3proxy.Main", "--properties", str(configuration))
         return [str(java()), *flags, "-cp", f"{jars}/*", *main], {}
 
