@@ -29,6 +29,7 @@ from framework.alluxio.methods import (
     Method,
     Request,
     Response,
+    common_options,
 )
 from framework.alluxio.stubs import block_worker_pb2 as worker_protocol
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
@@ -157,7 +158,7 @@ class Files:
         """Whether a broken attempt has written the whole file after all; a part of it is removed."""
         if not self._exists(path):
             return False
-        status = _status(self._ask(GET_STATUS, protocol.GetStatusPRequest(path=path)).fileInfo)
+        status = _status(self._ask(GET_STATUS, _of(path)).fileInfo)
         if status.completed and status.length == length:
             return True
         self._ask(REMOVE, protocol.DeletePRequest(path=path))
@@ -166,6 +167,7 @@ class Files:
     def _write(self, path: str, content: bytes, write_type: WriteType, worker: str | None, block_size: int) -> None:
         chosen = self._worker(worker or self._any_worker())
         options = protocol.CreateFilePOptions(
+            commonOptions=common_options(),
             recursive=True,
             writeType=write_type.value,
             blockSizeBytes=block_size,
@@ -173,8 +175,6 @@ class Files:
             # that of a file which nothing but the cache holds.
             replicationMax=-1,
         )
-        # For ever: left out it is read as 0, and the file is deleted at the next look at lives, an hour later or less.
-        options.commonOptions.ttl = -1
         created = self._ask(CREATE_FILE, protocol.CreateFilePRequest(path=path, options=options)).fileInfo
         if write_type in _CACHES:
             for start in range(0, len(content), block_size):
@@ -232,10 +232,10 @@ class Files:
         """What lies in a folder, by path; with all below it where it is recursive. Only what Alluxio knows: the
         under-storage is not looked at then.
         """
-        options = protocol.ListStatusPOptions(loadMetadataType=protocol.ONCE)
-        if recursive:
-            options = protocol.ListStatusPOptions(recursive=True, loadMetadataType=protocol.NEVER)
-            options.commonOptions.syncIntervalMs = -1
+        looks = protocol.NEVER if recursive else protocol.ONCE
+        options = protocol.ListStatusPOptions(
+            recursive=recursive, loadMetadataType=looks, commonOptions=common_options()
+        )
         request = protocol.ListStatusPRequest(path=path, options=options)
         answer = self._patiently(lambda: _answered(self._masters.ask_stream(LIST_STATUS, request)))
         found = (_status(info) for part in answer for info in part.fileInfos)
@@ -374,7 +374,8 @@ def _refused(refusal: Unavailable) -> AlluxioError:
 
 def _of(path: str) -> protocol.GetStatusPRequest:
     """What lies in the under-storage alone counts too; by itself Alluxio would answer that there is no such file."""
-    return protocol.GetStatusPRequest(path=path, options=protocol.GetStatusPOptions(loadMetadataType=protocol.ONCE))
+    options = protocol.GetStatusPOptions(loadMetadataType=protocol.ONCE, commonOptions=common_options())
+    return protocol.GetStatusPRequest(path=path, options=options)
 
 
 def _status(info: protocol.FileInfo) -> FileStatus:

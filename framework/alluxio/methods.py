@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from framework.alluxio.stubs import block_master_pb2 as block
 from framework.alluxio.stubs import block_worker_pb2 as worker
+from framework.alluxio.stubs import common_pb2 as common
 from framework.alluxio.stubs import file_system_master_pb2 as file
 from framework.alluxio.stubs import journal_master_pb2 as journal
 from framework.alluxio.stubs import meta_master_pb2 as meta
@@ -88,3 +89,12 @@ UNMOUNT = Method(f"{_FILE}/Unmount", file.UnmountPRequest, file.UnmountPResponse
 
 WRITE_BLOCK = Method(f"{_WORKER}/WriteBlock", worker.WriteRequest, worker.WriteResponse)
 READ_BLOCK = Method(f"{_WORKER}/ReadBlock", worker.ReadRequest, worker.ReadResponse)
+
+
+def common_options(sync_interval: int = -1) -> file.FileSystemMasterCommonPOptions:
+    """What goes along with each question about a path: what comes into the namespace through it lives for ever. Left
+    out, Alluxio takes the life for 0 and, an hour later or less, deletes the file from the under-storage too.
+    ``sync_interval``: the milliseconds after which the under-storage is looked at again; -1: only for what was not
+    looked at before.
+    """
+    return file.FileSystemMasterCommonPOptions(ttl=-1, ttlAction=common.FREE, syncIntervalMs=sync_interval)

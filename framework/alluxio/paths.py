@@ -35,6 +35,7 @@ from framework.alluxio.methods import (
     Method,
     Request,
     Response,
+    common_options,
 )
 from framework.alluxio.stubs import common_pb2 as common
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
@@ -142,7 +143,9 @@ class Paths:
             return self._status(path, protocol.ALWAYS)
 
     def _status(self, path: str, looks: protocol.LoadMetadataPType) -> PathStatus:
-        options = protocol.GetStatusPOptions(loadMetadataType=looks, commonOptions=_common(), updateTimestamps=False)
+        options = protocol.GetStatusPOptions(
+            loadMetadataType=looks, commonOptions=common_options(), updateTimestamps=False
+        )
         return _status(self._ask(path, GET_STATUS, protocol.GetStatusPRequest(path=path, options=options)).fileInfo)
 
     def entries(
@@ -152,7 +155,7 @@ class Paths:
         there are more. ``refresh``: the under-storage is looked at again, also where that was done before.
         """
         options = protocol.ListStatusPOptions(
-            loadMetadataType=protocol.ALWAYS if refresh else protocol.ONCE, commonOptions=_common()
+            loadMetadataType=protocol.ALWAYS if refresh else protocol.ONCE, commonOptions=common_options()
         )
         partial = protocol.ListStatusPartialPOptions(options=options, batchSize=limit, startAfter=after)
         answer = self._ask(path, LIST_STATUS_PARTIAL, protocol.ListStatusPartialPRequest(path=path, options=partial))
@@ -217,7 +220,7 @@ class Paths:
             recursive=True,
             loadMetadataType=protocol.ALWAYS if refresh else protocol.ONCE,
             loadMetadataOnly=True,
-            commonOptions=_common(),
+            commonOptions=common_options(),
         )
         request = protocol.ListStatusPRequest(path=path, options=options)
         self._answered(path, self._masters().ask_stream(LIST_STATUS, request))
@@ -228,7 +231,7 @@ class Paths:
         """What is cached of it goes; what only the cache holds is not freed. ``forced``: also where it is pinned, and
         it is no more then.
         """
-        options = protocol.FreePOptions(recursive=True, forced=forced, commonOptions=_common())
+        options = protocol.FreePOptions(recursive=True, forced=forced, commonOptions=common_options())
         self.status(path)
         self._ask(path, FREE, protocol.FreePRequest(path=path, options=options))
 
@@ -241,7 +244,7 @@ class Paths:
             for file in self.all(path)
             if not file.folder and file.completed and file.persistence == "NOT_PERSISTED"
         ]
-        options = protocol.ScheduleAsyncPersistencePOptions(commonOptions=_common(), persistenceWaitTime=0)
+        options = protocol.ScheduleAsyncPersistencePOptions(commonOptions=common_options(), persistenceWaitTime=0)
         end = time.monotonic() + PERSIST_SECONDS
         for number, file in enumerate(files):
             if time.monotonic() > end:
@@ -256,7 +259,9 @@ class Paths:
         yield status
         if not status.folder:
             return
-        options = protocol.ListStatusPOptions(recursive=True, loadMetadataType=protocol.NEVER, commonOptions=_common())
+        options = protocol.ListStatusPOptions(
+            recursive=True, loadMetadataType=protocol.NEVER, commonOptions=common_options()
+        )
         request = protocol.ListStatusPRequest(path=path, options=options)
         for part in self._answered(path, self._masters().ask_stream(LIST_STATUS, request)):
             yield from map(_status, part.fileInfos)
@@ -341,13 +346,6 @@ _TOO_MANY: Final = (
     "{path} would have replication_min {least} and replication_max {most}: the least must not be more than the most; "
     "give both"
 )
-
-
-def _common() -> protocol.FileSystemMasterCommonPOptions:
-    """A file that comes into the namespace through a question lives for ever, and the under-storage is looked at only
-    for what was not looked at before.
-    """
-    return protocol.FileSystemMasterCommonPOptions(ttl=-1, ttlAction=common.FREE, syncIntervalMs=-1)
 
 
 class _NoJson(AlluxioError):

@@ -130,6 +130,9 @@ class Run:
             names = " and ".join(main.rpartition(".")[2] for main in mains)
             self._say(f"{names} take {starts[what]:.1f} s to start by hand")
         self.scale = dataclasses.replace(self.scale, starts=starts)
+        # What was written meanwhile is not judged: a block that a worker takes in the moment in which it registers with
+        # the master again is no part of the list that it registers with, and is freed (Alluxio 2.9.6).
+        self.client.forget_passing()
 
     def _by_hand(self, slot: str, mains: Sequence[str], ready: Callable[[], bool]) -> float:
         """The executor stands still meanwhile, and takes over again afterwards."""
