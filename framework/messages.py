@@ -182,6 +182,14 @@ class MountAnswered:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Uninstalled:
+    """The service's path is gone from the store: nothing of it is left anywhere."""
+
+    def __str__(self) -> str:
+        return "nothing of the service is left"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Decided:
     """The effects of the last decision, now saved and about to be acted on: they are facts from here on."""
 
@@ -203,6 +211,7 @@ Event = (
     | PathsWished
     | RestartAsked
     | MountAnswered
+    | Uninstalled
     | Decided
 )
 

@@ -50,6 +50,7 @@ from framework.messages import (
     Subscribed,
     Suppress,
     Teardown,
+    Uninstalled,
     Updated,
     Wished,
 )
@@ -150,6 +151,8 @@ def evolve(state: State, event: Event) -> State:
             return dataclasses.replace(state, restarts=state.restarts | {event.task_id})
         case MountAnswered():
             return dataclasses.replace(state, mount_calls=mounting.answered(state.mount_calls, event))
+        case Uninstalled():
+            return dataclasses.replace(state, uninstalled=True)
         case Decided():
             return _decided(state, event)
     assert_never(event)

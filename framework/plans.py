@@ -302,7 +302,7 @@ def _framework(state: State) -> Step:
 
 
 def _erased(state: State) -> Step:
-    return Step("erase", Status.READY if state.erased else Status.PENDING)
+    return Step("erase", Status.READY if state.uninstalled else Status.PENDING)
 
 
 def as_document(plan: Plan) -> dict[str, object]:

@@ -47,6 +47,7 @@ from framework.messages import (
     MountAnswered,
     RemoveMember,
     Stop,
+    Uninstalled,
     Unmount,
     UpdateMount,
 )
@@ -507,6 +508,7 @@ class _Scheduler:
         self._led().mesos.leave()
         self._candidate.give_back()
         remove(self._session, self._configuration.zookeeper_path)
+        self._led().loop.post(Uninstalled())
         log.info("the service %s is uninstalled", self._configuration.name)
         if self._farewell is Farewell.END:
             self._end(Stop(ExitCode.DONE, "all of the service is removed"))

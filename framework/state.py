@@ -175,7 +175,8 @@ class State:
     ended_at: float = 0.0  # when the last end of a task was told, on record or not
     teardown: Asked | None = None
     removed: bool = False  # Mesos does not know the framework any more
-    erased: bool = False  # nothing is on record any more
+    erased: bool = False  # nothing is on record any more but that it is uninstalled
+    uninstalled: bool = False  # nor that: only now may whoever waits for it end this process
     # For people.
     refusals: tuple[Refusal, ...] = ()
     stop: Stop | None = None

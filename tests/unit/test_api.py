@@ -156,6 +156,8 @@ def test_the_deployment_is_200_only_when_all_of_the_service_is_gone(api: Api) ->
     api.state = dataclasses.replace(api.state, connected=False, removed=True)
     assert (api.get("/v1/plans/deploy").status_code, api.get("/v1/health").status_code) == (202, 200)
     api.state = dataclasses.replace(api.state, erased=True)
+    assert api.get("/v1/plans/deploy").status_code == 202, "the mark is still there, and whoever waits would end this"
+    api.state = dataclasses.replace(api.state, uninstalled=True)
     done = api.get("/v1/plans/deploy")
     assert (done.status_code, api.get("/v1/health").status_code) == (200, 200)
     assert [(phase["name"], [step["name"] for step in phase["steps"]]) for phase in done.json()["phases"]] == [

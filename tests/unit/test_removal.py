@@ -20,6 +20,7 @@ from framework.messages import (
     Stop,
     Subscribed,
     Teardown,
+    Uninstalled,
     Updated,
     Wished,
 )
@@ -99,6 +100,8 @@ def test_what_was_never_installed_is_done_at_once() -> None:
     stage = Stage(wanted())
     stage.start(uninstalls=True)
     assert [type(effect) for effect in stage.play()] == [Erase]
+    assert plans.uninstallation(stage.state, stage.now).status is plans.Status.PENDING  # its path is still there
+    stage.play(Uninstalled())
     assert plans.uninstallation(stage.state, stage.now).status is plans.Status.READY
 
 
@@ -152,6 +155,8 @@ def test_the_teardown_is_repeated_until_mesos_says_that_it_is_done() -> None:
     effects = stage.play(REMOVED)
     assert [type(effect) for effect in effects] == [Erase]
     assert stage.store.load().framework_id == ""
+    assert plans.uninstallation(stage.state, stage.now).status is plans.Status.PENDING  # its path is still there
+    stage.play(Uninstalled())
     assert plans.uninstallation(stage.state, stage.now).status is plans.Status.READY
     assert passing(stage, 60) == []
 
