@@ -8,7 +8,7 @@ Nothing is launched any more. The records stay until the very end: they say wher
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Set
 from typing import Final
 
 from framework import volumes
@@ -25,14 +25,19 @@ def effects(state: State, now: float) -> Iterator[Effect]:
     for report, record in alive:
         yield from _end(state, report, record, now)
     ended = not alive and all(is_over(state, record, now) for record in state.records.values())
+    holders = [record for record in state.records.values() if record.volumes]
+    on_record = {volume.persistence_id for record in holders for volume in record.volumes}
+    awaited = {record.agent_id for record in holders}
+    shown: dict[str, set[str]] = {}  # what the offers of each agent hold, by its name: it may have a new id
     for offer in state.offers.values():
-        yield _answer(state, offer, now, ended=ended)
-    for record in state.records.values():
-        if ended and record.volumes and _is_given_back(state, record, now):
-            yield Keep(dataclasses.replace(record, volumes=()), "its volumes are given back")
+        yield _answer(state, offer, on_record, now, soon=not ended or offer.agent_id in awaited)
+        shown.setdefault(offer.hostname, set()).update(holding.persistence_id for holding in offer.holdings)
     if not ended:
         return
-    if _holds(state, now) or _looks_around(state, now):
+    for record in holders:
+        if record.hostname in shown and _is_given_back(state, record, shown[record.hostname], now):
+            yield Keep(dataclasses.replace(record, volumes=()), "its volumes are given back")
+    if any(not is_left(state, record, now) for record in holders) or _looks_around(state, now):
         unheard = now - max(state.revived_at, state.offered_at) >= state.policy.revive_again
         if state.suppressed or unheard:
             yield Revive(())
@@ -80,14 +85,12 @@ def is_over(state: State, record: Record, now: float) -> bool:
     return down_since(state, record, now) is not None
 
 
-def _answer(state: State, offer: Offer, now: float, *, ended: bool) -> Decline | GiveBack:
-    on_record = {volume.persistence_id for record in state.records.values() for volume in record.volumes}
+def _answer(state: State, offer: Offer, on_record: Container[str], now: float, *, soon: bool) -> Decline | GiveBack:
     # What an earlier framework id made is this service's only if a record says so.
     held = [holding for holding in offer.holdings if holding.own or holding.persistence_id in on_record]
     if due := volumes.due(state, offer, held, now):
         return GiveBack(offer, due)  # what is offered is in no task's use, whatever still runs elsewhere
-    soon = held or any(record.volumes and record.agent_id == offer.agent_id for record in state.records.values())
-    seconds = state.policy.decline_short if soon or not ended else state.policy.decline_long
+    seconds = state.policy.decline_short if held or soon else state.policy.decline_long
     return Decline(offer, seconds, "the service is being uninstalled")
 
 
@@ -96,21 +99,15 @@ LOOK_AROUND: Final = 20.0  # seconds in which each agent that is there has been 
 SETTLED: Final = 7.0
 
 
-def _is_given_back(state: State, record: Record, now: float) -> bool:
-    """An offer of its agent, made long enough after the end of the task and after the last try to give them back, does
+def _is_given_back(state: State, record: Record, shown: Set[str], now: float) -> bool:
+    """The offers of its agent, made long enough after the end of the task and after the last try to give them back, do
     not show them.
     """
     report = current_report(state, record)
     names = [volume.persistence_id for volume in record.volumes]
     if report is None or state.offered_at - report.at < SETTLED or volumes.are_settling(state, names, now):
         return False
-    offers = [offer for offer in state.offers.values() if offer.hostname == record.hostname]  # maybe with a new id
-    held = {holding.persistence_id for offer in offers for holding in offer.holdings}
-    return bool(offers) and held.isdisjoint(names)
-
-
-def _holds(state: State, now: float) -> bool:
-    return any(record.volumes and not is_left(state, record, now) for record in state.records.values())
+    return shown.isdisjoint(names)
 
 
 def is_left(state: State, record: Record, now: float) -> bool:

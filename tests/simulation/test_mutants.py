@@ -416,7 +416,7 @@ MUTANTS = [
     Mutant(
         "a framework is torn down before its volumes are given back",
         "removal",
-        "if _holds(state, now) or _looks_around(state, now):",
+        "if any(not is_left(state, record, now) for record in holders) or _looks_around(state, now):",
         "if False:",
         (Promise.UNINSTALLED,),
     ),
