@@ -85,10 +85,7 @@ class PathRoutes:
 
     async def change(self, request: Request) -> Response:
         parameters(request)
-        path = path_of(request)
-        asked = paths.read(await json_object(request, paths.FIELDS), duration(0).read)
-        if isinstance(asked, list):
-            raise Refused(422, asked)
+        path, asked = path_of(request), await _attributes(request)
         return JSONResponse(document(await self._asked(self._namespace.set, path, asked)))
 
     # What is wanted, also of what comes later; Alluxio is not asked here.
@@ -104,10 +101,7 @@ class PathRoutes:
 
     async def want(self, request: Request) -> Response:
         parameters(request)
-        path = path_of(request)
-        asked = paths.read(await json_object(request, paths.FIELDS), duration(0).read)
-        if isinstance(asked, list):
-            raise Refused(422, asked)
+        path, asked = path_of(request), await _attributes(request)
         await self._changes.turns.take(self._want, path, asked)
         return JSONResponse(self._wanted_document(WantedPath(path, asked)))
 
@@ -209,6 +203,17 @@ class PathRoutes:
                 raise HTTPException(503, sentence, {"Retry-After": str(AWAY_SECONDS)}) from None
             except AlluxioError as error:
                 raise HTTPException(409, str(error)) from None
+
+
+async def _attributes(request: Request) -> Attributes:
+    """
+    Raises:
+        Refused: 422, with every mistake.
+    """
+    asked = paths.read(await json_object(request, paths.FIELDS), duration(0).read)
+    if isinstance(asked, list):
+        raise Refused(422, asked)
+    return asked
 
 
 def path_of(request: Request) -> str:
