@@ -135,6 +135,17 @@ class LocalCluster:
         finally:
             self.recorded |= set(Ledger(self.ledger).read()[1])
 
+    @contextlib.contextmanager
+    def while_up(self) -> Iterator[LocalCluster]:
+        """Brought up, and removed at the end, whatever happened meanwhile."""
+        try:
+            outcome = self.up()
+            assert outcome.code == 0, f"{outcome.out}\n{outcome.error}\n{self.told()}"
+            yield self
+        finally:
+            cleaned = self.run("clean")
+        assert cleaned.code == 0, cleaned.error
+
     # What stands in its folder ----------------------------------------------------------------------------------------
 
     @property

@@ -53,13 +53,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, store: S3Server, shared: P
         *("--agents", "1", "--workers", "1", "--ram", "64MB"),
         *("--set", f"secrets-dir={secrets}", "--set", f"mounts=/shared={shared}"),
     )
-    try:
-        outcome = cluster.up()
-        assert outcome.code == 0, f"{outcome.out}\n{outcome.error}\n{cluster.told()}"
+    with cluster.while_up():
         yield cluster
-    finally:
-        cleaned = cluster.run("clean")
-    assert cleaned.code == 0, cleaned.error
 
 
 def options(store: S3Server, key: str = "s3-key", endpoint: str = "") -> Json:

@@ -34,13 +34,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         "job-worker-web-port": str(last_port(cluster, 1)),
     }
     cluster.options = (*sizes, *(text for name, value in settings.items() for text in ("--set", f"{name}={value}")))
-    try:
-        outcome = cluster.up()
-        assert outcome.code == 0, f"{outcome.out}\n{outcome.error}\n{cluster.told()}"
+    with cluster.while_up():
         yield cluster
-    finally:
-        cleaned = cluster.run("clean")
-    assert cleaned.code == 0, cleaned.error
 
 
 def last_port(cluster: LocalCluster, before: int = 0) -> int:

@@ -41,13 +41,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         *("--agents", "3", "--workers", "3", "--ram", f"{RAM // MIB}MB"),
         *("--set", f"decommission-drain={DRAIN_SECONDS}s"),
     )
-    try:
-        outcome = cluster.up()
-        assert outcome.code == 0, f"{outcome.out}\n{outcome.error}\n{cluster.told()}"
+    with cluster.while_up():
         yield cluster
-    finally:
-        cleaned = cluster.run("clean")
-    assert cleaned.code == 0, cleaned.error
 
 
 def content(number: int) -> bytes:

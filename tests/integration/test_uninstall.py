@@ -27,13 +27,8 @@ def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
     """One agent with a master and a worker, whose SSD tier lies on a volume."""
     settings = ("--set", "worker-ssd=64MB", "--set", "persistent-volumes=yes")
     cluster = LocalCluster(tmp_path / "local", "--agents", "1", "--ram", "16MB", *settings)
-    try:
-        outcome = cluster.up()
-        assert outcome.code == 0, f"{outcome.out}\n{outcome.error}\n{cluster.told()}"
+    with cluster.while_up():
         yield cluster
-    finally:
-        cleaned = cluster.run("clean")
-    assert cleaned.code == 0, cleaned.error
 
 
 class Last:

@@ -36,13 +36,8 @@ def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
     """One agent with a master and a worker."""
     settings = (text for name, value in SETTINGS.items() for text in ("--set", f"{name}={value}"))
     cluster = LocalCluster(tmp_path / "local", "--agents", "1", "--ram", "16MB", *settings)
-    try:
-        outcome = cluster.up()
-        assert outcome.code == 0, f"{outcome.out}\n{outcome.error}\n{cluster.told()}"
+    with cluster.while_up():
         yield cluster
-    finally:
-        cleaned = cluster.run("clean")
-    assert cleaned.code == 0, cleaned.error
 
 
 def worker(cluster: LocalCluster, attempt: int) -> Json:
