@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from framework import config, scaling
 from framework.config import Configuration
-from framework.memory import overridden
+from framework.memory import following, overridden
 from framework.model import Group, GroupEntry, HistoryEntry, Kept, Kind, Policy, Record, Wanted, group_named
-from framework.state import State, in_order, is_current, is_primary, is_wanted
+from framework.state import State, in_order, is_current, is_primary, is_wanted, kept_of
 
 MASKED: Final = "***"
 NOT_KEPT: Final = "a secret is kept nowhere; give it to the scheduler when it is started"
@@ -46,18 +46,8 @@ class Configured:
         return dataclasses.replace(self.configuration.wanted, groups=groups)
 
     def wanted(self, state: State) -> Wanted:
-        """Its tasks, as many as are wanted now, and with the plans that rest now."""
-        now = state.wanted
-        own = self.own_wanted
-        groups = {
-            name: dataclasses.replace(group, count=now.groups[name].count, released=now.groups[name].released)
-            if name in now.groups
-            else group
-            for name, group in own.groups.items()
-        }
-        return dataclasses.replace(
-            own, workers=now.workers, released=now.released, paused=now.paused, groups=groups, mounts=now.mounts
-        )
+        """Its tasks, with all that was asked for beside the options and holds now, such as how many."""
+        return following(self.own_wanted, self.entry(state, 0.0))
 
     def entry(self, state: State, now: float) -> HistoryEntry:
         return dataclasses.replace(
@@ -142,7 +132,7 @@ def resumed(values: Mapping[str, str], kept: Kept, first: tuple[GroupEntry, ...]
 
 def with_groups(values: Mapping[str, str], state: State, groups: Iterable[GroupEntry]) -> Configured | list[str]:
     """The options as they hold now, with these groups. The mistakes, if there are any."""
-    return configured(values, overridden(Kept(history=state.history), config.recorded(values)), groups)
+    return configured(values, overridden(kept_of(state), config.recorded(values)), groups)
 
 
 def changed(values: Mapping[str, str], state: State, asked: Mapping[str, str | None]) -> Configured | list[str]:
@@ -151,7 +141,7 @@ def changed(values: Mapping[str, str], state: State, asked: Mapping[str, str | N
     if mistakes:
         return mistakes
     own = config.recorded(values)
-    overrides = overridden(Kept(history=state.history), own)
+    overrides = overridden(kept_of(state), own)
     for name, text in asked.items():
         if text is None or text == own.get(name, ""):
             overrides.pop(name, None)

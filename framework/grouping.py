@@ -13,6 +13,7 @@ from typing import Any, Final
 from framework import config, configuring, scaling
 from framework.config import Configuration
 from framework.configuring import Configured
+from framework.memory import following
 from framework.model import DEFAULT_GROUP, GroupEntry, HistoryEntry, Kind, Wanted, group_named, is_group_name
 from framework.state import State
 
@@ -71,7 +72,7 @@ def changed(
     found = configuring.with_groups(values, state, entries)
     if isinstance(found, list):
         return found
-    then = having(state, found.wanted(state), entries, now)
+    then = having(state, found.own_wanted, entries, now)
     resized = scaling.change(then, count, remove, now, group_named(name))
     if isinstance(resized, list):
         return resized
@@ -104,15 +105,15 @@ def removed(values: Mapping[str, str], state: State, name: str, now: float) -> G
     found = configuring.with_groups(values, state, entries)
     if isinstance(found, list):
         return found
-    then = having(state, found.wanted(state), entries, now)
+    then = having(state, found.own_wanted, entries, now)
     scale = scaling.Change(before.count, 0, None, (), tuple(scaling.workers(state, group_named(name))))
     return _change(state, then, found, scale, scaling.next_entry(then, now), before, before.options)
 
 
 def having(state: State, wanted: Wanted, entries: tuple[GroupEntry, ...], now: float) -> State:
-    """The state in which these groups are wanted, each as large as it is now."""
+    """The state in which these groups are wanted, each as large as its entry says; ``wanted`` has what they need."""
     last = dataclasses.replace(scaling.next_entry(state, now), number=scaling.number(state), groups=entries)
-    return dataclasses.replace(state, wanted=wanted, history=(*state.history[:-1], last))
+    return dataclasses.replace(state, wanted=following(wanted, last), history=(*state.history[:-1], last))
 
 
 def _change(

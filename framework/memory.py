@@ -39,18 +39,15 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
     remembered = [effect for effect in effects if isinstance(effect, REMEMBERED)]
     if not remembered:
         return kept
-    framework_id, records, retired, history = kept.framework_id, dict(kept.records), dict(kept.retired), kept.history
-    uninstalling = kept.uninstalling
-    mounts = dict(kept.mounts)
-    paths = kept.paths
+    records, retired, mounts = dict(kept.records), dict(kept.retired), dict(kept.mounts)
     for effect in remembered:
         match effect:
             case KeepFrameworkId():
-                framework_id = effect.framework_id
+                kept = dataclasses.replace(kept, framework_id=effect.framework_id)
             case KeepWanted():
-                history = (*history, effect.entry)[-KEPT_ENTRIES:]
+                kept = dataclasses.replace(kept, history=(*kept.history, effect.entry)[-KEPT_ENTRIES:])
             case KeepPaths():
-                paths = effect.paths
+                kept = dataclasses.replace(kept, paths=effect.paths)
             case Launch():
                 records.update((record.slot, record) for record in effect.records)
             case Keep():
@@ -63,10 +60,10 @@ def after(kept: Kept, effects: Iterable[Effect]) -> Kept:
             case ForgetMount():
                 mounts.pop(effect.path, None)
             case KeepUninstalling():
-                uninstalling = True
+                kept = dataclasses.replace(kept, uninstalling=True)
             case Erase():
                 return Kept(uninstalling=True)  # the mark goes last: until then no scheduler may begin anew
-    return Kept(framework_id, records, retired, history, mounts, paths, uninstalling)
+    return dataclasses.replace(kept, records=records, retired=retired, mounts=mounts)
 
 
 def newly_wanted(
@@ -108,17 +105,16 @@ def resumed(kept: Kept, wanted: Wanted, options: Mapping[str, str], first: tuple
     """
     if not kept.history:
         return dataclasses.replace(wanted, groups=_counted(wanted.groups, first))
-    last = kept.history[-1]
-    wanted = dataclasses.replace(
-        wanted, paused=frozenset(last.paused), groups=_counted(wanted.groups, last.groups), mounts=last.mounts
-    )
+    last = dataclasses.replace(kept.history[-1], proxies=wanted.proxies)
     if last.options.get("workers") != options.get("workers"):
-        return wanted
-    return dataclasses.replace(wanted, workers=last.workers, released=frozenset(last.released))
+        last = dataclasses.replace(last, workers=wanted.workers, released=())
+    return following(wanted, last)
 
 
 def following(wanted: Wanted, entry: HistoryEntry) -> Wanted:
-    """What is wanted once this entry is written, as far as it says how many: needs and ids come with the wish."""
+    """What is wanted once this entry is written: all that it says holds. ``wanted`` says the rest, what is needed and
+    the ids, whatever numbers it has.
+    """
     return dataclasses.replace(
         wanted,
         workers=entry.workers,

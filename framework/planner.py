@@ -14,7 +14,7 @@ from typing import Final, TypeVar, assert_never
 
 from framework import mounting, placement, removal, volumes
 from framework.matching import answers
-from framework.memory import Kept, after, following
+from framework.memory import after, following
 from framework.messages import (
     Acknowledge,
     AcknowledgeOperation,
@@ -90,6 +90,7 @@ from framework.state import (
     is_ready,
     is_sticky,
     is_wanted,
+    kept_of,
     launch_after,
     leaves_in,
     master_addresses,
@@ -99,6 +100,7 @@ from framework.state import (
     once_more,
     openings,
     registered_workers,
+    remembering,
     wanted_slots,
 )
 
@@ -296,15 +298,7 @@ def _flowed(state: State, event: Decided) -> State:
 def _remembered(state: State, event: Decided) -> State:
     if any(isinstance(effect, Erase) for effect in event.effects):
         return dataclasses.replace(state, erased=True)  # what is in memory tells what was done
-    before = Kept(
-        state.kept_framework_id,
-        state.records,
-        state.retired,
-        state.history,
-        state.mounts,
-        state.paths,
-        state.uninstalling,
-    )
+    before = kept_of(state)
     kept = after(before, event.effects)
     if kept is before:
         return state
@@ -317,14 +311,7 @@ def _remembered(state: State, event: Decided) -> State:
     shown = {effect.offer.agent_id: event.at for effect in launches}
     state = _wanted_from_now_on(state, event)
     return dataclasses.replace(
-        state,
-        kept_framework_id=kept.framework_id,
-        records=kept.records,
-        retired=kept.retired,
-        history=kept.history,
-        uninstalling=kept.uninstalling,
-        mounts=kept.mounts,
-        paths=kept.paths,
+        remembering(state, kept),
         paths_wish=None if any(isinstance(effect, KeepPaths) for effect in event.effects) else state.paths_wish,
         restarts=state.restarts - gone,
         reports=_without(state.reports, ended),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from framework import plans, views
+from framework.memory import newly_wanted
 from framework.model import CachingWorker, DrainStep, HistoryEntry, Kind, Record, group_named, group_of
 from framework.state import (
     DECOMMISSION,
@@ -21,6 +22,7 @@ from framework.state import (
     in_order,
     is_leaving,
     is_wanted,
+    kept_of,
     leaves_in,
     wanted_slots,
 )
@@ -187,8 +189,8 @@ def next_entry(state: State, now: float) -> HistoryEntry:
     """An entry that changes nothing yet."""
     if state.history:
         return dataclasses.replace(state.history[-1], number=number(state) + 1, at=now)
-    wanted = state.wanted
-    return HistoryEntry(1, now, wanted.configuration, wanted.masters, wanted.workers, wanted.proxies, {})
+    [first] = newly_wanted(kept_of(state), state.wanted, {}, now)
+    return first.entry
 
 
 def resting(entry: HistoryEntry, paused: frozenset[str]) -> HistoryEntry:

@@ -56,7 +56,16 @@ from framework.paths import WantedPath
 from framework.planner import State, registered_workers
 from framework.removal import UNDER_WAY
 from framework.series import Sampler, Series
-from framework.state import DECOMMISSION, in_order, is_leaving, master_address, master_addresses, masters
+from framework.state import (
+    DECOMMISSION,
+    in_order,
+    is_leaving,
+    kept_of,
+    master_address,
+    master_addresses,
+    masters,
+    remembering,
+)
 from framework.store import StoreError, StoreUnavailable
 from framework.tally import Tally
 from framework.zookeeper import AlluxioLeader, Candidate, MesosMasters, Session, ZooKeeperStore, read_credentials
@@ -373,18 +382,7 @@ class _Scheduler:
             log.info("%s", effect)
             store.save([effect])
             kept = after(kept, [effect])
-        state = State(
-            wanted=wanted,
-            policy=configuring.policy(configuration),
-            records=kept.records,
-            retired=kept.retired,
-            kept_framework_id=kept.framework_id,
-            history=kept.history,
-            uninstalls=leaves,
-            uninstalling=kept.uninstalling,
-            mounts=kept.mounts,
-            paths=kept.paths,
-        )
+        state = remembering(State(wanted, configuring.policy(configuration), uninstalls=leaves), kept)
         loop = Loop(state, store, self._act, time.time, self._session.may_act, self._tally, self._chronicle)
         identity = dataclasses.replace(
             self._identity, framework_id=kept.framework_id, webui_url=self._api_url, least=least(wanted, kept)
@@ -552,7 +550,7 @@ class _Scheduler:
                 case KeepPaths():
                     led.keeper.wake()
                 case KeepWanted():
-                    led.mesos.ask_for(least(state.wanted, Kept(records=state.records, history=state.history)))
+                    led.mesos.ask_for(least(state.wanted, kept_of(state)))
                 case _:
                     pass
 

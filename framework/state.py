@@ -20,6 +20,7 @@ from framework.model import (
     Failure,
     HistoryEntry,
     Journal,
+    Kept,
     Kind,
     Life,
     Mount,
@@ -180,6 +181,33 @@ class State:
     # For people.
     refusals: tuple[Refusal, ...] = ()
     stop: Stop | None = None
+
+
+def kept_of(state: State) -> Kept:
+    """What the store holds of it."""
+    return Kept(
+        state.kept_framework_id,
+        state.records,
+        state.retired,
+        state.history,
+        state.mounts,
+        state.paths,
+        state.uninstalling,
+    )
+
+
+def remembering(state: State, kept: Kept) -> State:
+    """With what the store holds now."""
+    return dataclasses.replace(
+        state,
+        kept_framework_id=kept.framework_id,
+        records=kept.records,
+        retired=kept.retired,
+        history=kept.history,
+        mounts=kept.mounts,
+        paths=kept.paths,
+        uninstalling=kept.uninstalling,
+    )
 
 
 def current_report(state: State, record: Record) -> Report | None:

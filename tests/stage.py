@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from framework import grouping, placement, scaling
 from framework.configuring import group_entries
 from framework.loop import Loop
-from framework.memory import following, resumed
+from framework.memory import resumed
 from framework.messages import Effect, Event, Wished
 from framework.model import (
     MEMBER_PORTS,
@@ -25,6 +25,7 @@ from framework.model import (
     group_named,
 )
 from framework.planner import Policy, State
+from framework.state import remembering
 from framework.store import MemoryStore
 from framework.tally import Tally
 
@@ -94,8 +95,7 @@ def _others(state: State, name: str) -> list[GroupEntry]:
 
 def _having(state: State, groups: Iterable[GroupEntry], now: float) -> State:
     entries = tuple(sorted(groups, key=lambda group: group.name))
-    then = grouping.having(state, with_groups(state.wanted, entries), entries, now)
-    return dataclasses.replace(then, wanted=following(then.wanted, then.history[-1]))
+    return grouping.having(state, with_groups(state.wanted, entries), entries, now)
 
 
 class Stage:
@@ -122,16 +122,8 @@ class Stage:
     def start(self, *, uninstalls: bool = False) -> None:
         """A new scheduler, which knows what the store holds and nothing else."""
         kept = self.store.load()
-        state = State(
-            wanted=resumed(kept, with_groups(self.wanted, group_entries(kept.history)), {}),
-            policy=self._policy,
-            records=kept.records,
-            retired=kept.retired,
-            kept_framework_id=kept.framework_id,
-            history=kept.history,
-            uninstalls=uninstalls,
-            uninstalling=kept.uninstalling,
-        )
+        want = resumed(kept, with_groups(self.wanted, group_entries(kept.history)), {})
+        state = remembering(State(want, self._policy, uninstalls=uninstalls), kept)
         self._loop = Loop(state, self.store, self._act, lambda: self.now, tally=self.tally)
 
     def play(self, *events: Event) -> list[Effect]:

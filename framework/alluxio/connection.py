@@ -62,9 +62,7 @@ class Connection:
     def unary(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
         """One request, one response, each within `timeout` seconds (as is opening the connection before)."""
         session = self._open(timeout)
-        call = session.channel.unary_unary(
-            f"/{method.path}", method.request.SerializeToString, method.response.FromString
-        )
+        call = session.channel.unary_unary(f"/{method.path}", method.serialized, method.response.FromString)
         try:
             answer: Response = call(request, timeout=timeout, metadata=session.metadata)
         except grpc.RpcError as error:
@@ -76,9 +74,7 @@ class Connection:
     ) -> Iterator[Response]:
         """Requests and responses as they come, `timeout` seconds for all; leaving the loop early cancels the call."""
         session = self._open(timeout)
-        start = session.channel.stream_stream(
-            f"/{method.path}", method.request.SerializeToString, method.response.FromString
-        )
+        start = session.channel.stream_stream(f"/{method.path}", method.serialized, method.response.FromString)
         call: Any = start(iter(requests), timeout=timeout, metadata=session.metadata)
         try:
             yield from call
@@ -146,7 +142,7 @@ class _Session:
             )
         )
         start = self.channel.stream_stream(
-            f"/{AUTHENTICATE.path}", AUTHENTICATE.request.SerializeToString, AUTHENTICATE.response.FromString
+            f"/{AUTHENTICATE.path}", AUTHENTICATE.serialized, AUTHENTICATE.response.FromString
         )
         self._stream = start(iter(self._to_send.get, None))
         # However the stream ends: lets the thread go on which grpc waits for the next message to send.

@@ -29,7 +29,6 @@ from framework.alluxio.methods import (
     Method,
     Request,
     Response,
-    common_options,
 )
 from framework.alluxio.stubs import block_worker_pb2 as worker_protocol
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
@@ -167,7 +166,6 @@ class Files:
     def _write(self, path: str, content: bytes, write_type: WriteType, worker: str | None, block_size: int) -> None:
         chosen = self._worker(worker or self._any_worker())
         options = protocol.CreateFilePOptions(
-            commonOptions=common_options(),
             recursive=True,
             writeType=write_type.value,
             blockSizeBytes=block_size,
@@ -233,9 +231,7 @@ class Files:
         under-storage is not looked at then.
         """
         looks = protocol.NEVER if recursive else protocol.ONCE
-        options = protocol.ListStatusPOptions(
-            recursive=recursive, loadMetadataType=looks, commonOptions=common_options()
-        )
+        options = protocol.ListStatusPOptions(recursive=recursive, loadMetadataType=looks)
         request = protocol.ListStatusPRequest(path=path, options=options)
         answer = self._patiently(lambda: _answered(self._masters.ask_stream(LIST_STATUS, request)))
         found = (_status(info) for part in answer for info in part.fileInfos)
@@ -374,7 +370,7 @@ def _refused(refusal: Unavailable) -> AlluxioError:
 
 def _of(path: str) -> protocol.GetStatusPRequest:
     """What lies in the under-storage alone counts too; by itself Alluxio would answer that there is no such file."""
-    options = protocol.GetStatusPOptions(loadMetadataType=protocol.ONCE, commonOptions=common_options())
+    options = protocol.GetStatusPOptions(loadMetadataType=protocol.ONCE)
     return protocol.GetStatusPRequest(path=path, options=options)
 
 

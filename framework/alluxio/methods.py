@@ -1,11 +1,18 @@
 """The calls that the client makes, each with its path on the wire and the types that go in and come out.
 
 The paths are those of the .proto files; a test compares every line with the descriptors.
+
+Law: a request leaves through ``Method.serialized`` and no other way. There it gets what every call about a path has to
+say, as Alluxio's masters read what is not said as 0: a file that comes into the namespace with a life of 0 is deleted
+an hour later or less, from the under-storage too, and with an interval of 0 each question asks the under-storage again.
+Alluxio's own client fills in the same options with the same values.
 """
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import cache
+from typing import Final, Generic, TypeVar
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from framework.alluxio.stubs import block_master_pb2 as block
@@ -23,11 +30,57 @@ Response = TypeVar("Response", bound=Message)
 
 @dataclass(frozen=True)
 class Method(Generic[Request, Response]):
-    """One remote procedure: "service/name" without the leading slash, its request's and its response's class."""
+    """One remote procedure: "service/name" without the leading slash, its request's and its response's class.
+    ``sets_life``: the life that a request says is not that of what is found, but is given to its path; it stays where
+    none is said.
+    """
 
     path: str
     request: type[Request]
     response: type[Response]
+    sets_life: bool = False
+
+    def serialized(self, request: Request) -> bytes:
+        """The request as it is sent. Of the common options it keeps what it says; what it does not say is filled in.
+        The request itself stays as it is: several masters may be asked with it at the same time.
+        """
+        places = _places(self.request.DESCRIPTOR)
+        if not places:
+            return request.SerializeToString()
+        sent = self.request()
+        sent.CopyFrom(request)
+        for place in places:
+            _fill(sent, place, _UNSAID_BESIDE_LIFE if self.sets_life else _UNSAID)
+        return sent.SerializeToString()
+
+
+# What comes into the namespace lives for ever. The interval is in milliseconds; -1: the under-storage is looked at only
+# for what was not looked at before.
+_UNSAID: Final = file.FileSystemMasterCommonPOptions(ttl=-1, ttlAction=common.FREE, syncIntervalMs=-1)
+_UNSAID_BESIDE_LIFE: Final = file.FileSystemMasterCommonPOptions(syncIntervalMs=-1)
+
+
+@cache
+def _places(kind: Descriptor) -> tuple[tuple[str, ...], ...]:
+    """Where such a message has common options: the names of the fields that lead there."""
+    if kind == file.FileSystemMasterCommonPOptions.DESCRIPTOR:
+        return ((),)
+    parts = [field for field in kind.fields if field.message_type is not None]
+    return tuple((part.name, *rest) for part in parts for rest in _places(part.message_type))
+
+
+def _fill(message: Message, place: tuple[str, ...], unsaid: file.FileSystemMasterCommonPOptions) -> None:
+    *way, last = place
+    for name in way:
+        # A call's own options may be filled where it gave none. Any other part (asyncPersistOptions) asks for something
+        # by being there at all.
+        if name != "options" and not message.HasField(name):
+            return
+        message = getattr(message, name)
+    filled = file.FileSystemMasterCommonPOptions()
+    filled.MergeFrom(unsaid)
+    filled.MergeFrom(getattr(message, last))
+    getattr(message, last).CopyFrom(filled)
 
 
 _META = "alluxio.grpc.meta.MetaMasterClientService"
@@ -74,7 +127,7 @@ PERSIST = Method(
     file.ScheduleAsyncPersistencePRequest,
     file.ScheduleAsyncPersistencePResponse,
 )
-SET_ATTRIBUTE = Method(f"{_FILE}/SetAttribute", file.SetAttributePRequest, file.SetAttributePResponse)
+SET_ATTRIBUTE = Method(f"{_FILE}/SetAttribute", file.SetAttributePRequest, file.SetAttributePResponse, sets_life=True)
 FREE = Method(f"{_FILE}/Free", file.FreePRequest, file.FreePResponse)
 LIST_STATUS_PARTIAL = Method(
     f"{_FILE}/ListStatusPartial", file.ListStatusPartialPRequest, file.ListStatusPartialPResponse
@@ -89,12 +142,3 @@ UNMOUNT = Method(f"{_FILE}/Unmount", file.UnmountPRequest, file.UnmountPResponse
 
 WRITE_BLOCK = Method(f"{_WORKER}/WriteBlock", worker.WriteRequest, worker.WriteResponse)
 READ_BLOCK = Method(f"{_WORKER}/ReadBlock", worker.ReadRequest, worker.ReadResponse)
-
-
-def common_options(sync_interval: int = -1) -> file.FileSystemMasterCommonPOptions:
-    """What goes along with each question about a path: what comes into the namespace through it lives for ever. Left
-    out, Alluxio takes the life for 0 and, an hour later or less, deletes the file from the under-storage too.
-    ``sync_interval``: the milliseconds after which the under-storage is looked at again; -1: only for what was not
-    looked at before.
-    """
-    return file.FileSystemMasterCommonPOptions(ttl=-1, ttlAction=common.FREE, syncIntervalMs=sync_interval)

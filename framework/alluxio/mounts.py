@@ -18,7 +18,7 @@ from typing import Final
 
 from framework.alluxio.answers import Kind, Unavailable
 from framework.alluxio.masters import Masters
-from framework.alluxio.methods import GET_MOUNT_TABLE, GET_STATUS, MOUNT, UNMOUNT, UPDATE_MOUNT, common_options
+from framework.alluxio.methods import GET_MOUNT_TABLE, GET_STATUS, MOUNT, UNMOUNT, UPDATE_MOUNT
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
 from framework.messages import MakeMount, MountAnswered, Unmount, UpdateMount
 from framework.model import Mount, MountPoint, MountRecord, Secret
@@ -193,7 +193,9 @@ def _laid_on(masters: Masters, mount: Mount, options: Mapping[str, str], laid: M
 
 def _looked_at(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
     """Whether the storage answers: something is looked for in it that is not there."""
-    looked = protocol.GetStatusPOptions(loadMetadataType=protocol.ALWAYS, commonOptions=common_options(0))
+    # An interval of 0: Alluxio does not answer out of what it knows.
+    at_once = protocol.FileSystemMasterCommonPOptions(syncIntervalMs=0)
+    looked = protocol.GetStatusPOptions(loadMetadataType=protocol.ALWAYS, commonOptions=at_once)
     answer = masters.ask(GET_STATUS, protocol.GetStatusPRequest(path=f"{mount.path}/{LOOKED_FOR}", options=looked))
     if isinstance(answer, Unavailable) and f'{LOOKED_FOR}" does not exist' not in answer.reason:
         return _refused(answer, mount, options)

@@ -1,9 +1,8 @@
 """What is asked of and done with paths in Alluxio's namespace: what they are, pins, lives, numbers of copies, and what
 is cached or written through of them. Every trouble is an AlluxioError of one sentence.
 
-Law: each call says all of its options. Alluxio's masters read what is left out as 0 and not as nothing: a file that
-comes into the namespace with a life of 0 is deleted at the next look at lives, from the under-storage too, and an
-interval of 0 has each question ask the under-storage again.
+Law: each call says all of its options, as Alluxio's masters read what is left out as 0 and not as nothing; what is
+common to all calls is filled in when they are sent (framework.alluxio.methods).
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ from framework.alluxio.methods import (
     Method,
     Request,
     Response,
-    common_options,
 )
 from framework.alluxio.stubs import common_pb2 as common
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
@@ -143,9 +141,7 @@ class Paths:
             return self._status(path, protocol.ALWAYS)
 
     def _status(self, path: str, looks: protocol.LoadMetadataPType) -> PathStatus:
-        options = protocol.GetStatusPOptions(
-            loadMetadataType=looks, commonOptions=common_options(), updateTimestamps=False
-        )
+        options = protocol.GetStatusPOptions(loadMetadataType=looks, updateTimestamps=False)
         return _status(self._ask(path, GET_STATUS, protocol.GetStatusPRequest(path=path, options=options)).fileInfo)
 
     def entries(
@@ -154,9 +150,7 @@ class Paths:
         """Up to ``limit`` entries of a folder by their names, from the first that comes behind ``after``, and whether
         there are more. ``refresh``: the under-storage is looked at again, also where that was done before.
         """
-        options = protocol.ListStatusPOptions(
-            loadMetadataType=protocol.ALWAYS if refresh else protocol.ONCE, commonOptions=common_options()
-        )
+        options = protocol.ListStatusPOptions(loadMetadataType=protocol.ALWAYS if refresh else protocol.ONCE)
         partial = protocol.ListStatusPartialPOptions(options=options, batchSize=limit, startAfter=after)
         answer = self._ask(path, LIST_STATUS_PARTIAL, protocol.ListStatusPartialPRequest(path=path, options=partial))
         return tuple(map(_status, answer.fileInfos)), answer.isTruncated
@@ -180,13 +174,8 @@ class Paths:
     def _say(self, path: str, asked: Attributes, *, recursive: bool) -> None:
         options = protocol.SetAttributePOptions(recursive=recursive)
         if asked.ttl is not None:
-            options.commonOptions.CopyFrom(
-                protocol.FileSystemMasterCommonPOptions(
-                    ttl=-1 if asked.ttl == NO_TTL else round(asked.ttl * 1000),
-                    ttlAction=common.DELETE if asked.ttl_action is TtlAction.DELETE else common.FREE,
-                    syncIntervalMs=-1,
-                )
-            )
+            options.commonOptions.ttl = -1 if asked.ttl == NO_TTL else round(asked.ttl * 1000)
+            options.commonOptions.ttlAction = common.DELETE if asked.ttl_action is TtlAction.DELETE else common.FREE
         for name, value in (
             ("pinned", asked.pinned),
             ("replicationMin", asked.replication_min),
@@ -220,7 +209,6 @@ class Paths:
             recursive=True,
             loadMetadataType=protocol.ALWAYS if refresh else protocol.ONCE,
             loadMetadataOnly=True,
-            commonOptions=common_options(),
         )
         request = protocol.ListStatusPRequest(path=path, options=options)
         self._answered(path, self._masters().ask_stream(LIST_STATUS, request))
@@ -231,7 +219,7 @@ class Paths:
         """What is cached of it goes; what only the cache holds is not freed. ``forced``: also where it is pinned, and
         it is no more then.
         """
-        options = protocol.FreePOptions(recursive=True, forced=forced, commonOptions=common_options())
+        options = protocol.FreePOptions(recursive=True, forced=forced)
         self.status(path)
         self._ask(path, FREE, protocol.FreePRequest(path=path, options=options))
 
@@ -244,7 +232,7 @@ class Paths:
             for file in self.all(path)
             if not file.folder and file.completed and file.persistence == "NOT_PERSISTED"
         ]
-        options = protocol.ScheduleAsyncPersistencePOptions(commonOptions=common_options(), persistenceWaitTime=0)
+        options = protocol.ScheduleAsyncPersistencePOptions(persistenceWaitTime=0)
         end = time.monotonic() + PERSIST_SECONDS
         for number, file in enumerate(files):
             if time.monotonic() > end:
@@ -259,9 +247,7 @@ class Paths:
         yield status
         if not status.folder:
             return
-        options = protocol.ListStatusPOptions(
-            recursive=True, loadMetadataType=protocol.NEVER, commonOptions=common_options()
-        )
+        options = protocol.ListStatusPOptions(recursive=True, loadMetadataType=protocol.NEVER)
         request = protocol.ListStatusPRequest(path=path, options=options)
         for part in self._answered(path, self._masters().ask_stream(LIST_STATUS, request)):
             yield from map(_status, part.fileInfos)

@@ -58,7 +58,7 @@ class Configurations:
         same = bool(before.history) and before.history[-1].options == found.options
         if not same and not dry_run:
             entry, policy = found.entry(before, time.time()), configuring.policy(found.configuration)
-            state = self._changes.write(Wished(entry, found.wanted(before), policy), found.launching)
+            state = self._changes.write(Wished(entry, found.own_wanted, policy), found.launching)
         return JSONResponse(configuring.change_document(before, found, state, dry_run=dry_run), headers=tag(state))
 
 

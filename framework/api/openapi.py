@@ -834,7 +834,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "POST",
         "/v1/config/rollback",
         "roll_back",
-        "Go back to the options of an earlier entry of the history; the number of workers stays",
+        "Go back to the options of an earlier entry of the history; numbers of workers, groups, mounts and paths stay",
         {200: Answer("It holds, or would hold.", _named("Reconfiguration")), **_CHANGING},
         Access.ADMIN,
         parameters=_DRY_RUN_AND_VERSION,

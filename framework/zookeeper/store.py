@@ -18,7 +18,7 @@ import dataclasses
 import importlib.metadata
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import kazoo.exceptions
@@ -28,7 +28,7 @@ from framework import wire
 from framework.config import SERVICES
 from framework.memory import Kept, after
 from framework.messages import Effect
-from framework.model import HistoryEntry, MountRecord, Record
+from framework.model import HistoryEntry, Record
 from framework.store import StoreError, StoreNewer
 from framework.zookeeper.session import TROUBLE, Session, describe, failure
 
@@ -59,10 +59,22 @@ class Node:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class MadeMounts:
-    """What one node holds."""
+class Part:
+    """What one node holds: a field of Kept, which has no node while nothing is in it."""
 
-    by_path: Mapping[str, MountRecord]
+    field: str
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+
+# By the names of their nodes, in the order in which they are written.
+PARTS: Final[Mapping[str, Part]] = {
+    UNINSTALLING: Part("uninstalling", lambda _: b"yes", lambda _: True),
+    FRAMEWORK_ID: Part("framework_id", str.encode, bytes.decode),
+    RETIRED: Part("retired", wire.encode_retired, wire.decode_retired),
+    MADE_MOUNTS: Part("mounts", wire.encode_mounts, wire.decode_mounts),
+    PATHS: Part("paths", wire.encode_paths, wire.decode_paths),
+}
 
 
 def prepare(session: Session, path: str) -> None:
@@ -110,7 +122,7 @@ def read(session: Session, path: str) -> dict[str, Node]:
     """
     client = session.client
     try:
-        names = [VERSION, RELEASE, FRAMEWORK_ID, RETIRED, MADE_MOUNTS, PATHS, UNINSTALLING, UNFINISHED]
+        names = [VERSION, RELEASE, *PARTS, UNFINISHED]
         for folder in (RECORDS, HISTORY):
             children = next(iter(session.answers([client.get_children_async(f"{path}/{folder}")])))
             names += [f"{folder}/{child}" for child in children or ()]
@@ -315,30 +327,14 @@ def _kept(data: Mapping[str, bytes]) -> Kept:
             records[child] = record
         elif folder == HISTORY:
             history.append(wire.decode_history_entry(content))
-    return Kept(
-        data.get(FRAMEWORK_ID, b"").decode(),
-        records,
-        wire.decode_retired(data[RETIRED]) if RETIRED in data else {},
-        tuple(history),
-        wire.decode_mounts(data[MADE_MOUNTS]) if MADE_MOUNTS in data else {},
-        wire.decode_paths(data[PATHS]) if PATHS in data else (),
-        UNINSTALLING in data,
-    )
+    parts = {part.field: part.decode(data[name]) for name, part in PARTS.items() if name in data}
+    return Kept(records=records, history=tuple(history), **parts)
 
 
 def _values(kept: Kept) -> dict[str, Any]:
     """The values by the node that holds them. The history comes first: what is launched with it comes later."""
     values: dict[str, Any] = {f"{HISTORY}/{entry.number:010d}": entry for entry in kept.history}
-    if kept.uninstalling:
-        values[UNINSTALLING] = "yes"
-    if kept.framework_id:
-        values[FRAMEWORK_ID] = kept.framework_id
-    if kept.retired:
-        values[RETIRED] = kept.retired
-    if kept.mounts:
-        values[MADE_MOUNTS] = MadeMounts(kept.mounts)
-    if kept.paths:
-        values[PATHS] = kept.paths
+    values |= {name: value for name, part in PARTS.items() if (value := getattr(kept, part.field))}
     values |= {f"{RECORDS}/{slot}": record for slot, record in kept.records.items()}
     return values
 
@@ -346,7 +342,7 @@ def _values(kept: Kept) -> dict[str, Any]:
 def encode(kept: Kept) -> dict[str, bytes]:
     """The nodes that hold it, first what tells in which form: the layout's version and the release."""
     marks = {VERSION: wire.encode_layout(), RELEASE: THIS_RELEASE.encode()}
-    return {**marks, **{name: _encode(value) for name, value in _values(kept).items()}}
+    return {**marks, **{name: _encode(name, value) for name, value in _values(kept).items()}}
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, bytes | None]]:
@@ -354,7 +350,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[s
     for name, value in new.items():
         held = old.get(name)
         if held is not value and held != value:
-            yield name, _encode(value)
+            yield name, _encode(name, value)
     for name in old:
         if name not in new:
             yield name, None
@@ -369,17 +365,11 @@ def _differences(old: Mapping[str, Node], new: Mapping[str, bytes]) -> Iterator[
             yield name, None
 
 
-def _encode(value: Any) -> bytes:
+def _encode(name: str, value: Any) -> bytes:
     match value:
         case Record():
             return wire.encode_record(value)
         case HistoryEntry():
             return wire.encode_history_entry(value)
-        case str():
-            return value.encode()
-        case MadeMounts():
-            return wire.encode_mounts(value.by_path)
-        case tuple():
-            return wire.encode_paths(value)
         case _:
-            return wire.encode_retired(value)
+            return PARTS[name].encode(value)

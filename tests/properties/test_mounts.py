@@ -16,7 +16,7 @@ from framework.model import CacheReport, HistoryEntry, Mount, MountPoint, Secret
 from framework.mounting import Standing
 from framework.namespace import MARK, agrees, in_the_way
 from framework.planner import decide, evolve
-from framework.state import State
+from framework.state import State, remembering
 from stage import wanted
 
 PATHS = ("/a", "/b", "/c")
@@ -39,14 +39,8 @@ class World:
         self.state = self._begun()
 
     def _begun(self) -> State:
-        return State(
-            resumed(self.kept, wanted(workers=0), {}),
-            kept_framework_id="framework-1",
-            framework_id="framework-1",
-            history=self.kept.history,
-            mounts=self.kept.mounts,
-            connected=True,
-        )
+        state = State(resumed(self.kept, wanted(workers=0), {}), framework_id="framework-1", connected=True)
+        return remembering(state, self.kept)
 
     # What happens -----------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ MUTANTS = [
         """    for name, value in new.items():
         held = old.get(name)
         if held is not value and held != value:
-            yield name, _encode(value)
+            yield name, _encode(name, value)
     for name in old:
         if name not in new:
             yield name, None
@@ -88,7 +88,7 @@ MUTANTS = [
     for name, value in new.items():
         held = old.get(name)
         if held is not value and held != value:
-            yield name, _encode(value)
+            yield name, _encode(name, value)
 """,
         (Promise.IDS_UNIQUE, Promise.VOLUME_IDS_UNIQUE, Promise.SPARES_WANTED),
     ),

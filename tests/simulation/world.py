@@ -40,7 +40,7 @@ from framework.model import (
     Wanted,
 )
 from framework.planner import Policy, State
-from framework.state import is_leaving
+from framework.state import is_leaving, remembering
 from framework.store import StoreError
 from framework.zookeeper.store import ZooKeeperStore, decode, read
 from judge import Broken, Judge, Promise, require
@@ -71,16 +71,7 @@ class Scheduler:
         for effect in () if world.uninstalls else newly_wanted(kept, wanted, world.options, world.now):
             store.save([effect])
             kept = after(kept, [effect])
-        state = State(
-            wanted=wanted,
-            policy=world.policy,
-            records=kept.records,
-            retired=kept.retired,
-            kept_framework_id=kept.framework_id,
-            history=kept.history,
-            uninstalls=world.uninstalls,
-            uninstalling=kept.uninstalling,
-        )
+        state = remembering(State(wanted, world.policy, uninstalls=world.uninstalls), kept)
         self.acts_left: int | None = None  # effects until it dies
         self.overtaken = False
         self._world = world

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import pytest
 
-from framework import config, configuring, launch
+from framework import config, configuring, launch, scaling
 from framework.config import Configuration
 from framework.configuring import Configured
 from framework.memory import after
 from framework.messages import Decided, KeepWanted, Wished
-from framework.model import Kept, Kind, Record
+from framework.model import GroupEntry, Kept, Kind, Mount, Record
 from framework.planner import State, evolve
 
 NOW = 1000.0
@@ -202,6 +202,33 @@ def test_the_way_back() -> None:
     assert configuring.back_to(elsewhere, state, first) == [
         f"properties: entry {first} had a secret there, which is kept nowhere; set it anew"
     ]
+
+
+def test_the_way_back_is_one_of_the_options_alone() -> None:
+    """What else was asked for since stays: workers and storages must not go with options that do not work."""
+    state = state_of(configured(OWN))
+    first = state.history[-1].number
+    state = then(state, changed(state, worker_ram="2GB"))
+    since = dataclasses.replace(
+        scaling.next_entry(state, NOW),
+        workers=5,
+        released=(1,),
+        paused=("update",),
+        groups=(GroupEntry("more", 2, {}, (0,)),),
+        mounts=(Mount("/lake", "s3://lake"),),
+    )
+    state = evolve(state, Decided((KeepWanted(since),), NOW))
+    found = configuring.back_to(OWN, state, first)
+    assert isinstance(found, Configured)
+    back = then(state, found)
+    said = {"number": first, "at": NOW, "configuration": "", "options": {}, "given": {}}
+    assert dataclasses.replace(back.history[-1], **said) == dataclasses.replace(since, **said)
+    assert (back.history[-1].options, dict(found.given)) == (state.history[0].options, {})
+    assert (back.wanted.workers, back.wanted.released, back.wanted.paused) == (5, {1}, {"update"})
+    assert back.wanted.mounts == since.mounts
+    group = back.wanted.groups["worker-more"]
+    assert (group.count, group.released) == (2, {0})
+    assert found.wanted(state) == back.wanted
 
 
 def test_an_entry_bears_what_a_restart_needs() -> None:
