@@ -41,6 +41,11 @@ def of_process(found: dict[str, Any], name: str) -> dict[str, Any]:
     return process
 
 
+def test_what_is_written_to_a_store_waits_in_a_folder_that_is_there() -> None:
+    """Alluxio makes none of its own, and nobody else makes one below the sandbox."""
+    assert site.properties(configuration(), WORKER, MASTERS)["alluxio.tmp.dirs"] == "${SANDBOX}"
+
+
 # The masters' addresses -----------------------------------------------------------------------------------------------
 
 
