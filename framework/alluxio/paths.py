@@ -229,10 +229,15 @@ class Paths:
 
     def free(self, path: str, *, forced: bool = False) -> None:
         """What is cached of it goes; what only the cache holds is not freed. ``forced``: also where it is pinned, and
-        it is no more then.
+        it is no more then. All of it is looked at first: Alluxio goes through a folder until it comes upon a file that
+        it refuses, and has freed half of it by then.
         """
+        for status in self.all(path):
+            if not status.folder and status.persistence != "PERSISTED":
+                raise AlluxioError(_ONLY_CACHED.format(it=status.path))
+            if not status.folder and status.pinned and not forced:
+                raise AlluxioError(_PINNED.format(it=status.path))
         options = protocol.FreePOptions(recursive=True, forced=forced, commonOptions=common_options())
-        self.status(path)
         self._ask(path, FREE, protocol.FreePRequest(path=path, options=options))
 
     def persist(self, path: str) -> tuple[int, int]:
@@ -346,6 +351,8 @@ _TOO_MANY: Final = (
     "{path} would have replication_min {least} and replication_max {most}: the least must not be more than the most; "
     "give both"
 )
+_ONLY_CACHED: Final = "{it} is held by the cache alone, and freeing would lose it; persist it first"
+_PINNED: Final = "{it} is pinned; unpin it first, or free it by force"
 
 
 class _NoJson(AlluxioError):
@@ -362,15 +369,12 @@ _WORDS: Final[tuple[tuple[str, type[AlluxioError], str], ...]] = (
     ),
     (r"Failed to convert LoadProgressReport to JSON", _NoJson, "the load failed"),
     (
-        r"Cannot free file (?P<it>.*) which is not persisted",
-        AlluxioError,
-        "{it} is held by the cache alone, and freeing would lose it; persist it first",
+        r"Component \d+\((?P<it>.*)\) is a file, not a directory",
+        PathAbsent,
+        "{path} does not exist: {it}, on the way to it, is a file",
     ),
-    (
-        r"Cannot free file (?P<it>.*) which is pinned",
-        AlluxioError,
-        "{it} is pinned; unpin it first, or free it by force",
-    ),
+    (r"Cannot free file (?P<it>.*) which is not persisted", AlluxioError, _ONLY_CACHED),
+    (r"Cannot free file (?P<it>.*) which is pinned", AlluxioError, _PINNED),
     (
         r"min and max replication to be (?P<least>\d+) and (?P<most>\d+)",
         AlluxioError,

@@ -178,6 +178,29 @@ def test_the_least_copies_are_not_more_than_the_most_that_hold_already(serve: Se
     assert len(asked(server, "SetAttribute")) == 1
 
 
+@pytest.mark.parametrize(
+    ("refused", "forced", "sentence"),
+    [
+        (info("/data/b", pinned=True), False, "/data/b is pinned; unpin it first, or free it by force"),
+        (info("/data/b", persistenceState="TO_BE_PERSISTED"), True, "/data/b is held by the cache alone, and freeing"),
+    ],
+)
+def test_nothing_is_freed_when_a_part_of_it_cannot_be(
+    serve: Serve, refused: protocol.FileInfo, forced: bool, sentence: str
+) -> None:
+    """Alluxio frees what comes before it."""
+    folder = info("/data/folder", folder=True, pinned=True, persistenceState="NOT_PERSISTED")
+    files = protocol.ListStatusPResponse(fileInfos=[info("/data/a"), folder, refused])
+    server, paths = served(serve, {LIST_STATUS: (files,), FREE: protocol.FreePResponse()})
+    with pytest.raises(AlluxioError, match=sentence):
+        paths.free("/data", forced=forced)
+    assert asked(server, "Free") == []
+    server.answers[LIST_STATUS] = (protocol.ListStatusPResponse(fileInfos=[info("/data/a"), folder]),)
+    paths.free("/data", forced=forced)
+    paths.close()
+    assert [request.options.forced for request in asked(server, "Free")] == [forced]
+
+
 def test_only_what_the_cache_alone_holds_is_persisted(serve: Serve) -> None:
     """A file that is persisted would be written once more."""
     files = protocol.ListStatusPResponse(
@@ -348,6 +371,11 @@ def test_a_load_is_stopped(serve: Serve) -> None:
             "JobDescription{Path=/x, Type=load} cannot be found.",
             PathAbsent,
             "nobody has asked for a load of /data, or it is long over",
+        ),
+        (
+            "Traversal failed for path /data/file/x. Component 2(file) is a file, not a directory",
+            PathAbsent,
+            "/data does not exist: file, on the way to it, is a file",
         ),
         (
             "Cannot free file /x which is not persisted",
