@@ -267,7 +267,10 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
         r"UnknownHostException: ([\w.-]+)|HTTP request: ([\w.-]+)(?:: [^:]*(?:not known|resolution|No address)[^:]*)?$",
         "nobody knows the host {1}, where the store of {uri} should be: correct the address",
     ),
-    (r"Ufs path \S+ does not exist|404 Not Found", "there is no {uri}: make it in the store, or correct the name"),
+    (
+        r"Ufs path \S+ does not exist|404 Not Found",
+        "there is no folder {uri}: make it in the store, or correct the name",
+    ),
     (
         r"creation failed\. Component \d+\((.*)\) does not exist",
         "the folder around {path} is missing ({1}): make it first (alluxio fs mkdir), or choose another path",

@@ -28,6 +28,7 @@ ENTRIES: Final = 1000  # of a folder in one answer, where no other number is ask
 MOST_ENTRIES: Final = 10_000
 MOST_WANTED: Final = 1000
 MOST_CHARACTERS: Final = 200_000  # of their paths in all: they are one node in ZooKeeper, which takes 1 MB
+MOST_BANDWIDTH: Final = 1 << 20  # MiB per second
 AWAY_SECONDS: Final = 2  # after so long a client asks again
 
 Given = ParamSpec("Given")
@@ -70,7 +71,10 @@ class PathRoutes:
         path = path_of(request)
         limit = _limit(given.get("limit", str(ENTRIES)))
         refresh = _yes_or_no("refresh", given.get("refresh", "false"))
-        return JSONResponse(await self._asked(self._shown, path, limit, given.get("after", ""), refresh=refresh))
+        after = given.get("after", "")
+        if after and paths.path_mistake(f"/{after}"):
+            raise Refused(400, [f"after: {after!a:.100} is not allowed; give the name of an entry"])
+        return JSONResponse(await self._asked(self._shown, path, limit, after, refresh=refresh))
 
     def _shown(self, path: str, limit: int, after: str, *, refresh: bool) -> dict[str, Any]:
         status = self._namespace.status(path)
@@ -164,9 +168,11 @@ class PathRoutes:
             try:
                 mebibytes = size().read(bandwidth if isinstance(bandwidth, str) else "")
             except ValueError:
+                mebibytes = 0
+            if not 1 <= mebibytes <= MOST_BANDWIDTH:
                 mistakes.append(
                     f"bandwidth: {bandwidth!a:.100} is not allowed; give what each worker may read in a second, in "
-                    "whole MiB, such as 100MB"
+                    "whole MiB, such as 100MB, at most 1TB"
                 )
         if mistakes:
             raise Refused(422, mistakes)

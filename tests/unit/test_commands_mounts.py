@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from api_stage import Api, serving
 from command_line import Run, in_terminal, runner
+from framework.commands import waiting
+from framework.commands.waiting import Standing
 from framework.model import CacheReport, ExitCode, MountPoint, MountRecord
 from framework.namespace import MARK
 from framework.state import MountCall
@@ -79,6 +83,15 @@ def test_what_fails_is_said_while_it_is_waited_for(run: Run, api: Api) -> None:
     assert "there is no bucket b; it is tried again in 0 s" in error
     code, out, _ = run("mounts")
     assert "failing" in out
+
+
+def test_a_countdown_is_no_news_where_no_terminal_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "PAUSE", 0.001)
+    said = io.StringIO()
+    sentences = [f"there is no bucket b; it is tried again in {left} s" for left in (11, 10, 9)]
+    steps = iter([*((1, sentence) for sentence in sentences), (1, "wrong keys"), (0, "done")])
+    waiting.until(lambda: Standing(*next(steps), None), 10, Console(file=said, width=200))
+    assert said.getvalue().splitlines() == [sentences[0], "wrong keys", "done"]
 
 
 def test_one_that_is_asked_for_otherwise_meanwhile(run: Run, api: Api) -> None:

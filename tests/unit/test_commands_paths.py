@@ -53,6 +53,7 @@ def test_a_folder_is_listed(run: Run, api: Api) -> None:
     assert rows(run("ls", "/data/a")[1])[1][0] == "/data/a"
     assert rows(run("ls", "alluxio://127.0.0.1:19998/")[1])[1][0] == "data/"
     assert run("ls", "/data/c d")[1] == "/data/c d is empty\n"
+    assert run("ls", "/data", "--after", "z")[1] == "/data has nothing behind 'z'\n"
 
 
 def test_a_long_folder_says_how_to_go_on(run: Run, api: Api) -> None:
