@@ -178,6 +178,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                 "description": "by kind of task: what must come first",
             },
             "tasks": _list(_named("Task")),
+            "mounts": _object({"wanted": _count(), "made": _count(), "failing": _count()}),
             "alluxio": _object(
                 {
                     "leader": _text_or_null("host:port of the primary master"),

@@ -85,6 +85,22 @@ def test_what_fails_is_said_while_it_is_waited_for(run: Run, api: Api) -> None:
     assert "failing" in out
 
 
+def test_the_status_says_that_a_mount_fails(run: Run, api: Api) -> None:
+    def told() -> list[str]:
+        lines = (line.split(maxsplit=1) for line in run("status")[1].splitlines())
+        return [words[1] for words in lines if words[:1] == ["Mounts"]]
+
+    assert told() == []
+    run("mount", "/s3", "s3://b", "--yes")
+    assert told() == ["0 of 1 as wanted; `alluxio-mesos mounts` says why"]
+    call = MountCall(api.state.wanted.mounts[0], 1, 0.5, answered_at=0.7, reason="there is no bucket b")
+    api.state = dataclasses.replace(api.state, mount_calls={"/s3": call})
+    assert api.get("/v1/status").json()["mounts"] == {"wanted": 1, "made": 0, "failing": 1}
+    assert told() == ["0 of 1 as wanted, 1 fails; `alluxio-mesos mounts` says why"]
+    there(api, MountPoint("/s3", "s3://b"))
+    assert told() == ["1 storage, as wanted"]
+
+
 def test_a_countdown_is_no_news_where_no_terminal_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "PAUSE", 0.001)
     said = io.StringIO()
