@@ -37,6 +37,7 @@ from framework.alluxio.methods import (
     Response,
     common_options,
 )
+from framework.alluxio.mounts import trouble_of_the_store
 from framework.alluxio.stubs import common_pb2 as common
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
 from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction, is_below
@@ -380,6 +381,11 @@ _WORDS: Final[tuple[tuple[str, type[AlluxioError], str], ...]] = (
         AlluxioError,
         _TOO_MANY.replace("{path}", "a file of {path}"),
     ),
+    (
+        r"before the request timeout|SocketTimeout|(Read|connect) timed out",
+        AlluxioError,
+        "the store of {path} does not answer in time: is it up, and do Alluxio's processes reach it?",
+    ),
     (r"Too many jobs running", AlluxioAway, "as many loads are running as Alluxio takes; ask again when one is done"),
 )
 
@@ -391,6 +397,8 @@ def refused(path: str, refusal: Unavailable) -> AlluxioError:
     for pattern, meaning, sentence in _WORDS:
         if found := re.search(pattern, refusal.details):
             return meaning(sentence.format(**{"path": path, **found.groupdict()}))
+    if trouble := trouble_of_the_store(refusal.details, path):
+        return AlluxioError(trouble)
     return AlluxioError(f"Alluxio refuses this for {path}: {(refusal.details or refusal.reason).rstrip('.')}")
 
 
@@ -427,7 +435,8 @@ def loading(path: str, report: str) -> LoadProgress:
     calls it; what did not end yet (it verifies, too) runs.
     """
     said = json.loads(report)
-    failures = sorted(said.get("mFailedFilesWithReasons", {}).items())
+    reasons = said.get("mFailedFilesWithReasons", {})
+    failures = sorted((file, trouble_of_the_store(reason, path) or reason) for file, reason in reasons.items())
     state = _STATES.get(said["mJobState"], LoadState.RUNNING)
     failed_files = int(said.get("mFailedFileCount", 0))
     if state is LoadState.DONE and failed_files:

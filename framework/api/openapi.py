@@ -911,7 +911,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "Free: what is cached of it goes (force: also where it is pinned). Persist: what the cache alone holds of it "
         "is written to the under-storage",
         {
-            200: Answer("It is freed.", _object({"path": _text(), "message": _text()})),
+            200: Answer("It is being freed.", _object({"path": _text(), "message": _text()})),
             202: Answer(
                 "It will be persisted; left were not asked for in time.",
                 _object({"path": _text(), "files": _count(), "left": _count(), "message": _text()}),

@@ -146,7 +146,7 @@ class PathRoutes:
             raise Refused(422, mistakes)
         if body["operation"] == "free":
             await self._asked(self._namespace.free, path, forced=force)
-            return JSONResponse({"path": path, "message": f"what is cached of {path} is freed"})
+            return JSONResponse({"path": path, "message": f"what is cached of {path} is being freed"})
         files, left = await self._asked(self._namespace.persist, path)
         return JSONResponse(
             {"path": path, "files": files, "left": left, "message": _persisting(path, files, left)}, 202

@@ -84,7 +84,7 @@ def test_what_is_said_of_a_path_holds(api: Api) -> None:
 
 def test_free_and_persist(api: Api) -> None:
     freed = api.ask("POST", "/v1/paths/data", json={"operation": "free", "force": True})
-    assert (freed.status_code, freed.json()["message"]) == (200, "what is cached of /data is freed")
+    assert (freed.status_code, freed.json()["message"]) == (200, "what is cached of /data is being freed")
     kept = api.ask("POST", "/v1/paths/data/b", json={"operation": "persist"})
     assert kept.status_code == 202
     assert kept.json() == {

@@ -96,7 +96,7 @@ def test_something_is_said_of_a_path(
 
 
 def test_free_and_persist(run: Run, api: Api) -> None:
-    assert run("free", "/data") == (0, "what is cached of /data is freed\n", "")
+    assert run("free", "/data") == (0, "what is cached of /data is being freed\n", "")
     assert run("free", "/data", "--force")[0] == 0
     assert run("persist", "/data/b") == (0, "1 file of /data/b will be written to the under-storage\n", "")
     assert api.namespace.calls == [("free", "/data", False), ("free", "/data", True), ("persist", "/data/b")]
