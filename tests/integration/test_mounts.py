@@ -195,6 +195,25 @@ def test_a_scheduler_that_is_killed_in_between_goes_on(cluster: LocalCluster, st
     gone(cluster, "/killed")
 
 
+def test_a_store_that_is_away_does_not_keep_the_master_from_starting(cluster: LocalCluster, store: S3Server) -> None:
+    asked(put(cluster, "/away", uri="s3://third/folder", options=options(store)))
+    stands(cluster, "/away")
+    store.stop()
+    try:
+        cluster.java("master-0", "alluxio.master.AlluxioMaster").kill()
+        told = "started again, the master is ready"
+        wait_until(
+            lambda: cluster.tasks()["master-0"]["message"], lambda words: words.startswith("master exited"), told
+        )
+        wait_until(lambda: cluster.tasks()["master-0"]["message"], lambda words: words.startswith("ready"), told)
+        assert reads(cluster, "/shared/note.txt") == b"a note\n"
+    finally:
+        store.start()
+    assert reads(cluster, "/away/hello.txt") == HELLO
+    asked(delete(cluster, "/away"))
+    gone(cluster, "/away")
+
+
 def test_what_somebody_else_mounted_is_left_alone(cluster: LocalCluster, tmp_path: Path, store: S3Server) -> None:
     (tmp_path / "mine").mkdir()
     mine = Mount("/mine", str(tmp_path / "mine"))
