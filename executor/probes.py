@@ -6,6 +6,7 @@ Knows nothing of phases and counts nothing: it tells each answer and each silenc
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import threading
@@ -18,6 +19,7 @@ from executor.document import Address, Alive, HttpAddress, Process, Ready, TcpAd
 PERIOD_SECONDS = 0.2
 # A process that accepts and says nothing must not hold the thread for long.
 ATTEMPT_SECONDS = 2.0
+MOST_BYTES = 1 << 20
 
 
 class Probe:
@@ -78,7 +80,11 @@ def _http(url: str, seconds: float) -> int:
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=seconds)
     try:
         connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        # Who is not listened to to the end complains: Alluxio writes 9 kB about it, each time.
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer.read(MOST_BYTES)
+        return answer.status
     finally:
         connection.close()
 

@@ -48,7 +48,8 @@ class Process:
 
 PROCESSES: Final[Mapping[Kind, tuple[Process, ...]]] = {
     Kind.MASTER: (
-        Process("master", "alluxio.master.AlluxioMaster", "web", "/api/v1/master/info"),
+        # Its page .../info asks each mount's storage, and fails while one of them is away.
+        Process("master", "alluxio.master.AlluxioMaster", "web", "/api/v1/master/webui_init"),
         Process(
             "job-master", "alluxio.master.AlluxioJobMaster", "job_web", "/api/v1/job_master/info", rpc_port="job_rpc"
         ),

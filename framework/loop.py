@@ -24,6 +24,7 @@ from framework.messages import (
     Decline,
     Effect,
     Event,
+    MountAnswered,
     Offered,
     Stop,
 )
@@ -168,6 +169,9 @@ class DecisionLog:
                     log.debug("%d offers came in", len(event.offers))
                 case CacheSeen():
                     log.debug("Alluxio lists %d workers", len(event.report.workers))
+                case MountAnswered():
+                    level = logging.WARNING if event.reason else logging.INFO
+                    self._once(event.path, words(type(event)), str(event), level)
                 case _:
                     self._once(type(event).__name__, words(type(event)), str(event))
 
@@ -187,11 +191,11 @@ class DecisionLog:
             for decline in group:
                 self._once(decline.offer.hostname, "decline", str(decline))
 
-    def _once(self, subject: str, kind: str, sentence: str) -> None:
+    def _once(self, subject: str, kind: str, sentence: str, level: int = logging.INFO) -> None:
         if self._last.get(subject) != sentence:
             self._last[subject] = sentence
-            self._say(kind, sentence)
+            self._say(kind, sentence, level)
 
-    def _say(self, kind: str, sentence: str) -> None:
-        log.info("%s", sentence)
+    def _say(self, kind: str, sentence: str, level: int = logging.INFO) -> None:
+        log.log(level, "%s", sentence)
         self._chronicle.add(self._clock(), kind, sentence)

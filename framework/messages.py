@@ -178,7 +178,7 @@ class MountAnswered:
     reason: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason or 'Alluxio has done so'}"
+        return f"{self.path}: {self.reason or 'Alluxio has done what it was asked for'}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -243,7 +243,12 @@ class KeepWanted:
     def __str__(self) -> str:
         entry = self.entry
         counts = ", ".join(
-            (counted(entry.masters, "master"), _workers(entry), counted(entry.proxies, "proxy", "proxies"))
+            (
+                counted(entry.masters, "master"),
+                _workers(entry),
+                counted(entry.proxies, "proxy", "proxies"),
+                *([f"mounts at {_few([mount.path for mount in entry.mounts])}"] if entry.mounts else []),
+            )
         )
         return f"wanted from now on: configuration {entry.configuration}, {counts} (entry {entry.number})"
 

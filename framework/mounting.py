@@ -198,6 +198,8 @@ def stands(state: State, path: str, now: float) -> tuple[Standing, str]:
     call = state.mount_calls.get(path)
     trouble = _trouble(state, call, now)
     if wanted is None:
+        if point is None:
+            return Standing.LEAVING, "nothing is mounted there any more; it is looked at once again, and forgotten"
         if not is_ours(record, point):
             return Standing.FOREIGN, "somebody else mounted it; it is left alone"
         return Standing.LEAVING, trouble or _resting(state) or "it is being unmounted"

@@ -125,8 +125,9 @@ def option_mistakes(options: Mapping[str, str | Secret]) -> Iterator[str]:
                 yield f"options: {name}: {mistake}"
         elif is_credential(name):
             yield (
-                f'options: {name} is a credential, which is kept nowhere in clear text; give {{"secret": "NAME"}}, and '
-                "the secret itself as the file NAME in the folder of --secrets-dir"
+                f'options: {name} is a credential, which is kept nowhere in clear text; give {{"secret": "NAME"}} '
+                f"(--secret {name}=NAME on the command line), and the secret itself as the file NAME in the folder of "
+                "--secrets-dir"
             )
         elif len(value) > LONGEST or re.search(r"[\x00-\x1f\x7f]", value):
             yield f"options: the value of {name} must be one line of at most {LONGEST} characters"
@@ -151,10 +152,12 @@ def agrees(mount: Mount, point: MountPoint) -> bool:
 
 def in_the_way(mount: Mount, others: Iterable[Mount | MountPoint]) -> str:
     """Why this cannot be mounted beside those; "" where it can. Each is at another path."""
-    for other in others:
+    beside = tuple(others)
+    for other in beside:
         if other.path != ROOT and nests(mount.path, other.path):
             inner, outer = sorted((mount.path, other.path), key=len, reverse=True)
             return f"path: {inner} would lie in the mount {outer}; mounts do not nest, so choose another path"
+    for other in beside:
         if overlap(mount.uri, other.uri):
             return (
                 f"uri: {mount.uri} overlaps with {other.uri}, which has its place at {other.path}; Alluxio mounts no "

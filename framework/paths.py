@@ -160,7 +160,7 @@ def _boolean(value: Any, _: Duration) -> bool:
 
 
 def _ttl(value: Any, duration: Duration) -> float:
-    advice = "give a time such as 90s, 10m, 1h or 7d, at least 1s, or null for none"
+    advice = "give a time such as 90s, 10m, 1h or 7d, at least 1s, or null (none on the command line) for ever"
     if value is None:
         return NO_TTL
     if not isinstance(value, str):

@@ -119,7 +119,8 @@ def properties(
         "alluxio.security.authentication.type": configuration.security,
         "alluxio.security.authorization.permission.enabled": str(configuration.security == "SIMPLE").lower(),
         "alluxio.master.mount.table.root.ufs": configuration.under_storage,
-        "alluxio.tmp.dirs": "${SANDBOX}/tmp",
+        # What is written to a store such as S3 lies here until it is whole. Alluxio makes no folder for it.
+        "alluxio.tmp.dirs": "${SANDBOX}",
         "alluxio.work.dir": "${SANDBOX}",
         # An agent has no business to report to a foreign server.
         "alluxio.master.update.check.enabled": "false",

@@ -48,6 +48,11 @@ class S3Server:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
+    def get(self, bucket: str, key: str) -> bytes | None:
+        """What the object holds; None where there is none."""
+        path = self._buckets / bucket / key
+        return path.read_bytes() if path.exists() else None
+
     def start(self) -> None:
         flags = ["-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         main = ["org.gaul.s3proxy.Main", "--properties", str(self._configuration)]

@@ -222,6 +222,24 @@ def _refused(answer: Unavailable, mount: Mount, options: Mapping[str, str]) -> s
 
 # First match wins: a pattern in Alluxio's text, and the sentence. {uri}, {path}, {store} are of the mount; 1 is the
 # pattern's group. As seen of Alluxio 2.9.6 with S3 (Amazon's client 1.12) and HDFS (Hadoop's 3.3).
+_STORES: Final[Sequence[tuple[str, str]]] = (  # what is the store's own trouble
+    (
+        r"SignatureDoesNotMatch|InvalidAccessKeyId|AccessDenied|\b403\b|Forbidden",
+        "the store refuses these keys for {uri}: correct the secrets, or let them read it",
+    ),
+    (
+        r"Connect to (\S+) .*refused",
+        "nothing listens at {1}, where the store of {uri} should: correct the endpoint, or start it",
+    ),
+    (
+        r"Call From \S+ to (\S+) failed on connection exception",
+        "nothing listens at {1}, where the store of {uri} should: correct the address, or start it",
+    ),
+    (
+        r"UnknownHostException: ([\w.-]+)|HTTP request: ([\w.-]+)(?:: [^:]*(?:not known|resolution|No address)[^:]*)?$",
+        "nobody knows the host {1}, where the store of {uri} should be: correct the address",
+    ),
+)
 _MEANINGS: Final[Sequence[tuple[str, str]]] = (
     (
         r"Mount point target path \S+ already exists",
@@ -250,26 +268,14 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
         "no keys are given for {uri}: give s3a.accessKeyId and s3a.secretKey, each as a secret",
     ),
     (
-        r"SignatureDoesNotMatch|InvalidAccessKeyId|AccessDenied|\b403\b|Forbidden",
-        "the store refuses these keys for {uri}: correct the secrets, or let them read it",
-    ),
-    (
         r"did not complete before the request timeout|timed? ?out|SocketTimeout|timeout exception",
         f"the store of {{uri}} does not answer within {PATIENCE} s: is it up, and do the masters reach it?",
     ),
+    *_STORES,
     (
-        r"Connect to (\S+) .*refused",
-        "nothing listens at {1}, where the store of {uri} should: correct the endpoint, or start it",
+        r"Ufs path \S+ does not exist|404 Not Found",
+        "there is no folder {uri}: make it in the store, or correct the name",
     ),
-    (
-        r"Call From \S+ to (\S+) failed on connection exception",
-        "nothing listens at {1}, where the store of {uri} should: correct the address, or start it",
-    ),
-    (
-        r"UnknownHostException: ([\w.-]+)|HTTP request: ([\w.-]+)(?:: [^:]*(?:not known|resolution|No address)[^:]*)?$",
-        "nobody knows the host {1}, where the store of {uri} should be: correct the address",
-    ),
-    (r"Ufs path \S+ does not exist|404 Not Found", "there is no {uri}: make it in the store, or correct the name"),
     (
         r"creation failed\. Component \d+\((.*)\) does not exist",
         "the folder around {path} is missing ({1}): make it first (alluxio fs mkdir), or choose another path",
@@ -295,6 +301,15 @@ def explained(reason: str, mount: Mount, secrets: Iterable[str]) -> str:
             return _without(_filled(sentence, mount, match), secrets)
     last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "no reason was given")
     return _without(f"Alluxio refuses it: {last:.300}", secrets)
+
+
+def trouble_of_the_store(said: str, path: str) -> str:
+    """What a store's own words mean that Alluxio repeats of a path; "" where they are none."""
+    told = said.replace(path, "")  # which may have the very words that are looked for
+    if not re.search(r"HTTP request|Amazon S3|on connection exception|UnknownHost", told):
+        return ""
+    found = ((sentence, re.search(pattern, told)) for pattern, sentence in _STORES)
+    return next((_filled(sentence, Mount(path, path), match) for sentence, match in found if match), "")
 
 
 def _filled(sentence: str, mount: Mount, match: re.Match[str]) -> str:

@@ -35,6 +35,7 @@ from framework.alluxio.methods import (
     Request,
     Response,
 )
+from framework.alluxio.mounts import trouble_of_the_store
 from framework.alluxio.stubs import common_pb2 as common
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
 from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction, is_below
@@ -217,10 +218,15 @@ class Paths:
 
     def free(self, path: str, *, forced: bool = False) -> None:
         """What is cached of it goes; what only the cache holds is not freed. ``forced``: also where it is pinned, and
-        it is no more then.
+        it is no more then. All of it is looked at first: Alluxio goes through a folder until it comes upon a file that
+        it refuses, and has freed half of it by then.
         """
+        for status in self.all(path):
+            if not status.folder and status.persistence != "PERSISTED":
+                raise AlluxioError(_ONLY_CACHED.format(it=status.path))
+            if not status.folder and status.pinned and not forced:
+                raise AlluxioError(_PINNED.format(it=status.path))
         options = protocol.FreePOptions(recursive=True, forced=forced)
-        self.status(path)
         self._ask(path, FREE, protocol.FreePRequest(path=path, options=options))
 
     def persist(self, path: str) -> tuple[int, int]:
@@ -333,6 +339,8 @@ _TOO_MANY: Final = (
     "{path} would have replication_min {least} and replication_max {most}: the least must not be more than the most; "
     "give both"
 )
+_ONLY_CACHED: Final = "{it} is held by the cache alone, and freeing would lose it; persist it first"
+_PINNED: Final = "{it} is pinned; unpin it first, or free it by force"
 
 
 class _NoJson(AlluxioError):
@@ -349,19 +357,21 @@ _WORDS: Final[tuple[tuple[str, type[AlluxioError], str], ...]] = (
     ),
     (r"Failed to convert LoadProgressReport to JSON", _NoJson, "the load failed"),
     (
-        r"Cannot free file (?P<it>.*) which is not persisted",
-        AlluxioError,
-        "{it} is held by the cache alone, and freeing would lose it; persist it first",
+        r"Component \d+\((?P<it>.*)\) is a file, not a directory",
+        PathAbsent,
+        "{path} does not exist: {it}, on the way to it, is a file",
     ),
-    (
-        r"Cannot free file (?P<it>.*) which is pinned",
-        AlluxioError,
-        "{it} is pinned; unpin it first, or free it by force",
-    ),
+    (r"Cannot free file (?P<it>.*) which is not persisted", AlluxioError, _ONLY_CACHED),
+    (r"Cannot free file (?P<it>.*) which is pinned", AlluxioError, _PINNED),
     (
         r"min and max replication to be (?P<least>\d+) and (?P<most>\d+)",
         AlluxioError,
         _TOO_MANY.replace("{path}", "a file of {path}"),
+    ),
+    (
+        r"before the request timeout|SocketTimeout|(Read|connect) timed out",
+        AlluxioError,
+        "the store of {path} does not answer in time: is it up, and do Alluxio's processes reach it?",
     ),
     (r"Too many jobs running", AlluxioAway, "as many loads are running as Alluxio takes; ask again when one is done"),
 )
@@ -374,6 +384,8 @@ def refused(path: str, refusal: Unavailable) -> AlluxioError:
     for pattern, meaning, sentence in _WORDS:
         if found := re.search(pattern, refusal.details):
             return meaning(sentence.format(**{"path": path, **found.groupdict()}))
+    if trouble := trouble_of_the_store(refusal.details, path):
+        return AlluxioError(trouble)
     return AlluxioError(f"Alluxio refuses this for {path}: {(refusal.details or refusal.reason).rstrip('.')}")
 
 
@@ -410,7 +422,8 @@ def loading(path: str, report: str) -> LoadProgress:
     calls it; what did not end yet (it verifies, too) runs.
     """
     said = json.loads(report)
-    failures = sorted((file, _why(reason)) for file, reason in said.get("mFailedFilesWithReasons", {}).items())
+    reasons = said.get("mFailedFilesWithReasons", {})
+    failures = sorted((file, trouble_of_the_store(reason, path) or _why(reason)) for file, reason in reasons.items())
     state = _STATES.get(said["mJobState"], LoadState.RUNNING)
     failed_files = int(said.get("mFailedFileCount", 0))
     if state is LoadState.DONE and failed_files:

@@ -211,7 +211,11 @@ def application(service: Service) -> Starlette:
         OPERATIONS,
         {
             "health": health,
-            "status": answer(lambda state, now: views.status(state, service.current(state), now)),
+            "status": answer(
+                lambda state, now: (
+                    views.status(state, service.current(state), now) | {"mounts": mounts.counts(state, now)}
+                )
+            ),
             "endpoints": answer(lambda state, now: views.endpoints(state, service.current(state), service.api_url)),
             "client": clients.one,
             "tasks": answer(views.tasks),

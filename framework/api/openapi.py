@@ -178,6 +178,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                 "description": "by kind of task: what must come first",
             },
             "tasks": _list(_named("Task")),
+            "mounts": _object({"wanted": _count(), "made": _count(), "failing": _count()}),
             "alluxio": _object(
                 {
                     "leader": _text_or_null("host:port of the primary master"),
@@ -910,7 +911,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "Free: what is cached of it goes (force: also where it is pinned). Persist: what the cache alone holds of it "
         "is written to the under-storage",
         {
-            200: Answer("It is freed.", _object({"path": _text(), "message": _text()})),
+            200: Answer("It is being freed.", _object({"path": _text(), "message": _text()})),
             202: Answer(
                 "It will be persisted; left were not asked for in time.",
                 _object({"path": _text(), "files": _count(), "left": _count(), "message": _text()}),

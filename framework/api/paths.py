@@ -70,7 +70,10 @@ class PathRoutes:
         path = path_of(request)
         limit = _limit(given.get("limit", str(ENTRIES)))
         refresh = _yes_or_no("refresh", given.get("refresh", "false"))
-        return JSONResponse(await self._asked(self._shown, path, limit, given.get("after", ""), refresh=refresh))
+        after = given.get("after", "")
+        if after and paths.path_mistake(f"/{after}"):
+            raise Refused(400, [f"after: {after!a:.100} is not allowed; give the name of an entry"])
+        return JSONResponse(await self._asked(self._shown, path, limit, after, refresh=refresh))
 
     def _shown(self, path: str, limit: int, after: str, *, refresh: bool) -> dict[str, Any]:
         status = self._namespace.status(path)
@@ -142,7 +145,7 @@ class PathRoutes:
             raise Refused(422, mistakes)
         if body["operation"] == "free":
             await self._asked(self._namespace.free, path, forced=force)
-            return JSONResponse({"path": path, "message": f"what is cached of {path} is freed"})
+            return JSONResponse({"path": path, "message": f"what is cached of {path} is being freed"})
         files, left = await self._asked(self._namespace.persist, path)
         return JSONResponse(
             {"path": path, "files": files, "left": left, "message": _persisting(path, files, left)}, 202

@@ -255,7 +255,7 @@ def _add_mount(commands: Commands[argparse.ArgumentParser]) -> None:
     mount.add_argument(
         "assignments",
         nargs="*",
-        type=_assignment,
+        type=_mount_option,
         metavar="OPTION=VALUE",
         help="all its options, such as alluxio.underfs.s3.endpoint=http://minio:9000",
     )
@@ -263,7 +263,7 @@ def _add_mount(commands: Commands[argparse.ArgumentParser]) -> None:
         "--secret",
         dest="secrets",
         action="append",
-        type=_assignment,
+        type=_mount_secret,
         default=[],
         metavar="OPTION=NAME",
         help="an option whose value is the secret of this name, such as s3a.secretKey=minio-key; may be repeated",
@@ -405,11 +405,19 @@ def _version(text: str) -> int:
     return int(text)
 
 
-def _assignment(text: str) -> tuple[str, str]:
+def _assignment(text: str, example: str = "NAME=VALUE, such as worker-ram=8GB") -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write NAME=VALUE, such as worker-ram=8GB")
+        raise argparse.ArgumentTypeError(f"{text!a} is not allowed; write {example}")
     return name, value
+
+
+def _mount_option(text: str) -> tuple[str, str]:
+    return _assignment(text, "OPTION=VALUE, such as alluxio.underfs.s3.endpoint=http://minio:9000")
+
+
+def _mount_secret(text: str) -> tuple[str, str]:
+    return _assignment(text, "OPTION=NAME, such as s3a.secretKey=minio-key; NAME is a secret's name")
 
 
 def _path(text: str) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from framework.model import ExitCode
 
@@ -289,7 +290,8 @@ class Client:
             ) from None
         except (requests.RequestException, OSError) as error:
             changes = method != "GET" and query.get("dry_run") != "true" and "dry_run=true" not in url
-            unsure = "; the change may hold all the same: look before asking again" if changes else ""
+            is_unsure = changes and not _was_never_sent(error)
+            unsure = "; the change may hold all the same: look before asking again" if is_unsure else ""
             named = "name the API with --api or " + ADDRESS_VARIABLE + ", or see whether a scheduler runs there"
             raise Trouble(
                 f"{_base(url)} does not answer ({_why(error)}){unsure or '; ' + named}",
@@ -389,6 +391,12 @@ def _base(url: str) -> str:
 def _seconds(answer: requests.Response) -> str:
     given = answer.headers.get("Retry-After", "")
     return given if given.isdecimal() else "1"
+
+
+def _was_never_sent(error: BaseException) -> bool:
+    """Whether there was not even a connection: nobody knows the host, nothing listens there, or it is silent."""
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(cause, NewConnectionError | ConnectTimeoutError)
 
 
 def _why(error: BaseException) -> str:

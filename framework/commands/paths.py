@@ -23,7 +23,7 @@ def _ls(client: Client, options: argparse.Namespace) -> ExitCode:
     query |= {"after": options.after} if options.after else {}
     query |= {"refresh": "true"} if options.refresh else {}
     found = client.get(*_at("paths", options.path), **query).document
-    answer(options, found, lambda: show_paths.path(found))
+    answer(options, found, lambda: show_paths.path(found, options.after))
     return ExitCode.DONE
 
 

@@ -146,6 +146,7 @@ def status(health: Document, found: Document) -> RenderableType:
                 ("Scheduler", health_line(health)),
                 ("Wanted", f"{numbers}; configuration {found['configuration']}"),
                 ("Cache", cache_line(found["alluxio"])),
+                *mounts_line(found.get("mounts", {})),
                 *((f"{kind} waits", str(reason)) for kind, reason in waits.items()),
             ]
         ),
@@ -155,6 +156,19 @@ def status(health: Document, found: Document) -> RenderableType:
     if quiet:
         parts.append(Text(f"{len(quiet)} of {len(tasks)} tasks are well and not listed; `tasks` lists all"))
     return Group(*parts)
+
+
+def mounts_line(counts: Document) -> Iterable[tuple[str, Text]]:
+    """Nothing where none is wanted, or an older scheduler says nothing of them."""
+    if not (wanted := counts.get("wanted", 0)):
+        return
+    made, failing = counts["made"], counts["failing"]
+    if made == wanted:
+        yield "Mounts", plain(f"{counted(made, 'storage')}, as wanted")
+        return
+    trouble = f", {counted(failing, 'fails', 'fail')}" if failing else ""
+    style = "red" if failing else "yellow"
+    yield "Mounts", plain(f"{made} of {wanted} as wanted{trouble}; `alluxio-mesos mounts` says why", style)
 
 
 def _numbers(wanted: Document) -> Iterable[str]:

@@ -13,12 +13,12 @@ from framework.words import counted
 HEAD = ("NAME", "SIZE", "IN MEMORY", "CACHED", "PINNED", "TTL", "COPIES", "PERSISTED")
 
 
-def path(found: Document) -> RenderableType:
-    """A file, or a folder's entries."""
+def path(found: Document, after: str = "") -> RenderableType:
+    """A file, or a folder's entries; those that come behind ``after``."""
     if not found["folder"]:
         return listing(HEAD, [_row(found, found["path"])], "")
     rows = [_row(entry, entry["path"].rpartition("/")[2]) for entry in found["entries"]]
-    shown = listing(HEAD, rows, f"{found['path']} is empty")
+    shown = listing(HEAD, rows, f"{found['path']} {f'has nothing behind {after!a}' if after else 'is empty'}")
     if found["next"] is None:
         return shown
     return Group(shown, Text(""), plain(f"there are more; --after {found['next']!a} shows them", "yellow"))

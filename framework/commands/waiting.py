@@ -7,6 +7,7 @@ What passes by itself (another scheduler takes the lead, the network is away) is
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
@@ -21,6 +22,7 @@ from framework.words import counted
 
 PAUSE: Final = 0.5  # seconds between two looks
 WIDE: Final = 2000  # columns, where no terminal is: a script wants whole lines
+COUNTDOWN: Final = re.compile(r" in \d+ s$")  # what merely comes nearer is no news
 PAUSED: Final = "the plan update is paused; `alluxio-mesos plan resume update` lets it go on"
 
 
@@ -261,9 +263,10 @@ class _Bar:
     def say(self, sentence: str) -> None:
         text = show.plain(sentence)
         self._progress.update(self._task, description=text.plain)
-        if not self._console.is_terminal and text.plain != self._said:
+        told = COUNTDOWN.sub("", text.plain)
+        if not self._console.is_terminal and told != self._said:
             self._console.print(text, soft_wrap=True)
-        self._said = text.plain
+        self._said = told
 
 
 def console() -> Console:

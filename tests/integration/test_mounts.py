@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from framework.alluxio import mounts
+from framework.alluxio.files import WriteType
 from framework.alluxio.masters import Masters
 from framework.model import Mount
 from integration.local_cluster import Json, LocalCluster, Outcome, alluxio_mesos, wait_until
@@ -26,7 +27,7 @@ HELLO = b"hello from S3\n"
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     server = S3Server(tmp_path_factory.mktemp("s3"))
-    for bucket in ("data", "other", "third", "keys", "foreign"):
+    for bucket in ("data", "other", "third", "keys", "foreign", "written"):
         server.put(bucket, "folder/hello.txt", HELLO)
     server.start()
     try:
@@ -148,6 +149,20 @@ def test_a_bucket_is_mounted_read_changed_and_unmounted(cluster: LocalCluster, s
     assert [point.path for point in mount_table(cluster)] == ["/", "/shared"]
 
 
+def test_what_is_written_reaches_the_bucket(cluster: LocalCluster, store: S3Server) -> None:
+    asked(put(cluster, "/kept", uri="s3://written", options=options(store)))
+    stands(cluster, "/kept")
+    with cluster.files() as files:
+        files.write("/kept/through.txt", b"through a worker", write_type=WriteType.CACHE_THROUGH)
+        assert store.get("written", "through.txt") == b"through a worker"
+        files.write("/kept/later.txt", b"by the job service")
+    persisted = command(cluster, "persist", "/kept")
+    assert persisted.lines == ["1 file of /kept will be written to the under-storage"], persisted.error
+    wait_until(lambda: store.get("written", "later.txt"), lambda found: found == b"by the job service", "it is there")
+    asked(delete(cluster, "/kept"))
+    gone(cluster, "/kept")
+
+
 def test_the_commands_do_the_same(cluster: LocalCluster, store: S3Server) -> None:
     words = [f"{name}={value}" for name, value in options(store).items() if isinstance(value, str)]
     secrets = ("--secret", "s3a.accessKeyId=s3-id", "--secret", "s3a.secretKey=s3-key")
@@ -178,6 +193,25 @@ def test_a_scheduler_that_is_killed_in_between_goes_on(cluster: LocalCluster, st
     assert reads(cluster, "/killed/hello.txt") == HELLO
     asked(delete(cluster, "/killed"))
     gone(cluster, "/killed")
+
+
+def test_a_store_that_is_away_does_not_keep_the_master_from_starting(cluster: LocalCluster, store: S3Server) -> None:
+    asked(put(cluster, "/away", uri="s3://third/folder", options=options(store)))
+    stands(cluster, "/away")
+    store.stop()
+    try:
+        cluster.java("master-0", "alluxio.master.AlluxioMaster").kill()
+        told = "started again, the master is ready"
+        wait_until(
+            lambda: cluster.tasks()["master-0"]["message"], lambda words: words.startswith("master exited"), told
+        )
+        wait_until(lambda: cluster.tasks()["master-0"]["message"], lambda words: words.startswith("ready"), told)
+        assert reads(cluster, "/shared/note.txt") == b"a note\n"
+    finally:
+        store.start()
+    assert reads(cluster, "/away/hello.txt") == HELLO
+    asked(delete(cluster, "/away"))
+    gone(cluster, "/away")
 
 
 def test_what_somebody_else_mounted_is_left_alone(cluster: LocalCluster, tmp_path: Path, store: S3Server) -> None:
@@ -221,7 +255,7 @@ def test_what_only_alluxio_can_tell_is_one_sentence_and_leaves_the_others_alone(
                 "the store refuses these keys for s3://keys/folder",
             ),
             ("/b4", "s3://keys", options(store, "s3-wrong"), "the store refuses these keys for s3://keys"),
-            ("/b5", "s3://keys/nothing", options(store), "there is no s3://keys/nothing: make it in the store"),
+            ("/b5", "s3://keys/nothing", options(store), "there is no folder s3://keys/nothing: make it in the store"),
             ("/b6", "s3://keys", options(store, endpoint="http://127.0.0.1:9"), "nothing listens at 127.0.0.1:9"),
             (
                 "/b7",

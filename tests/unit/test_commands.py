@@ -250,12 +250,14 @@ def test_an_error_is_one_sentence_and_an_exit_code(
     assert sentence in err
 
 
-def test_nobody_there(run: Run) -> None:
-    code, _, err = run("status", "--api", "http://127.0.0.1:1")
+@pytest.mark.parametrize("words", [("status",), ("load", "/data")])
+def test_nobody_there(run: Run, words: tuple[str, ...]) -> None:
+    """Nothing may hold that was never sent."""
+    code, _, err = run(*words, "--api", "http://127.0.0.1:1")
     assert code == ExitCode.UNAVAILABLE
     assert err == (
-        "alluxio-mesos status: http://127.0.0.1:1 does not answer (connection refused); name the API with --api or "
-        "ALLUXIO_MESOS_API, or see whether a scheduler runs there\n"
+        f"alluxio-mesos {words[0]}: http://127.0.0.1:1 does not answer (connection refused); name the API with --api "
+        "or ALLUXIO_MESOS_API, or see whether a scheduler runs there\n"
     )
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from api_stage import Api, serving
 from command_line import Run, in_terminal, runner
+from framework.commands import waiting
+from framework.commands.waiting import Standing
 from framework.model import CacheReport, ExitCode, MountPoint, MountRecord
 from framework.namespace import MARK
 from framework.state import MountCall
@@ -79,6 +83,31 @@ def test_what_fails_is_said_while_it_is_waited_for(run: Run, api: Api) -> None:
     assert "there is no bucket b; it is tried again in 0 s" in error
     code, out, _ = run("mounts")
     assert "failing" in out
+
+
+def test_the_status_says_that_a_mount_fails(run: Run, api: Api) -> None:
+    def told() -> list[str]:
+        lines = (line.split(maxsplit=1) for line in run("status")[1].splitlines())
+        return [words[1] for words in lines if words[:1] == ["Mounts"]]
+
+    assert told() == []
+    run("mount", "/s3", "s3://b", "--yes")
+    assert told() == ["0 of 1 as wanted; `alluxio-mesos mounts` says why"]
+    call = MountCall(api.state.wanted.mounts[0], 1, 0.5, answered_at=0.7, reason="there is no bucket b")
+    api.state = dataclasses.replace(api.state, mount_calls={"/s3": call})
+    assert api.get("/v1/status").json()["mounts"] == {"wanted": 1, "made": 0, "failing": 1}
+    assert told() == ["0 of 1 as wanted, 1 fails; `alluxio-mesos mounts` says why"]
+    there(api, MountPoint("/s3", "s3://b"))
+    assert told() == ["1 storage, as wanted"]
+
+
+def test_a_countdown_is_no_news_where_no_terminal_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "PAUSE", 0.001)
+    said = io.StringIO()
+    sentences = [f"there is no bucket b; it is tried again in {left} s" for left in (11, 10, 9)]
+    steps = iter([*((1, sentence) for sentence in sentences), (1, "wrong keys"), (0, "done")])
+    waiting.until(lambda: Standing(*next(steps), None), 10, Console(file=said, width=200))
+    assert said.getvalue().splitlines() == [sentences[0], "wrong keys", "done"]
 
 
 def test_one_that_is_asked_for_otherwise_meanwhile(run: Run, api: Api) -> None:

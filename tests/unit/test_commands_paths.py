@@ -53,6 +53,7 @@ def test_a_folder_is_listed(run: Run, api: Api) -> None:
     assert rows(run("ls", "/data/a")[1])[1][0] == "/data/a"
     assert rows(run("ls", "alluxio://127.0.0.1:19998/")[1])[1][0] == "data/"
     assert run("ls", "/data/c d")[1] == "/data/c d is empty\n"
+    assert run("ls", "/data", "--after", "z")[1] == "/data has nothing behind 'z'\n"
 
 
 def test_a_long_folder_says_how_to_go_on(run: Run, api: Api) -> None:
@@ -95,7 +96,7 @@ def test_something_is_said_of_a_path(
 
 
 def test_free_and_persist(run: Run, api: Api) -> None:
-    assert run("free", "/data") == (0, "what is cached of /data is freed\n", "")
+    assert run("free", "/data") == (0, "what is cached of /data is being freed\n", "")
     assert run("free", "/data", "--force")[0] == 0
     assert run("persist", "/data/b") == (0, "1 file of /data/b will be written to the under-storage\n", "")
     assert api.namespace.calls == [("free", "/data", False), ("free", "/data", True), ("persist", "/data/b")]

@@ -41,6 +41,11 @@ def of_process(found: dict[str, Any], name: str) -> dict[str, Any]:
     return process
 
 
+def test_what_is_written_to_a_store_waits_in_a_folder_that_is_there() -> None:
+    """Alluxio makes none of its own, and nobody else makes one below the sandbox."""
+    assert site.properties(configuration(), WORKER, MASTERS)["alluxio.tmp.dirs"] == "${SANDBOX}"
+
+
 # The masters' addresses -----------------------------------------------------------------------------------------------
 
 
@@ -111,8 +116,11 @@ def test_a_standby_master_is_ready_when_its_port_is_open() -> None:  # C28
 
 
 def test_the_only_master_is_ready_when_it_answers() -> None:
-    ready = of_process(document(configuration(), MASTERS[0]), "master")["ready"]
-    assert ready == {"kind": "http", "url": "http://127.0.0.11:31001/api/v1/master/info", "seconds": 120.0}
+    """And not when all storages do: Alluxio's page .../info asks each of them."""
+    process = of_process(document(configuration(), MASTERS[0]), "master")
+    url = "http://127.0.0.11:31001/api/v1/master/webui_init"
+    assert process["ready"] == {"kind": "http", "url": url, "seconds": 120.0}
+    assert process["alive"]["url"] == url
 
 
 def test_a_process_that_is_ready_is_looked_at_again_and_again() -> None:

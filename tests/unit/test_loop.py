@@ -17,14 +17,16 @@ from framework.messages import (
     Decline,
     Effect,
     KeepFrameworkId,
+    KeepWanted,
     Launch,
+    MountAnswered,
     Offered,
     Rescinded,
     Stop,
     Subscribed,
     Suppress,
 )
-from framework.model import ExitCode, Offer, Range, Resource
+from framework.model import ExitCode, HistoryEntry, Mount, Offer, Range, Resource
 from framework.planner import State
 from framework.store import StoreError, StoreLost, StoreRefused
 from stage import wanted
@@ -221,6 +223,27 @@ def test_a_defect_leaves_the_loop() -> None:  # C31
     loop.post(Subscribed("framework-1", "m:5050", 1000.0))
     with pytest.raises(ZeroDivisionError):
         loop.run()
+
+
+def test_a_mount_that_fails_is_a_warning_and_said_once_for_its_path(caplog: pytest.LogCaptureFixture) -> None:
+    log = DecisionLog(Chronicle(), lambda: 1000.0)
+    with caplog.at_level(logging.INFO):
+        for at in (1.0, 2.0):
+            log.events([MountAnswered("/a", at, at, "there is no bucket a"), MountAnswered("/b", at, at, "wrong keys")])
+        log.events([MountAnswered("/a", 3.0, 3.0)])
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("WARNING", "/a: there is no bucket a"),
+        ("WARNING", "/b: wrong keys"),
+        ("INFO", "/a: Alluxio has done what it was asked for"),
+    ]
+
+
+def test_the_log_names_the_mounts_that_are_wanted() -> None:
+    entry = HistoryEntry(2, 1.0, "c", 1, None, 0, {}, mounts=tuple(Mount(f"/m{index}", "/nfs") for index in range(6)))
+    assert str(KeepWanted(entry)) == (
+        "wanted from now on: configuration c, 1 master, a worker on each agent, 0 proxies, mounts at /m0, /m1, /m2, "
+        "/m3, /m4 and 1 more (entry 2)"
+    )
 
 
 def test_the_log_says_each_thing_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -123,6 +123,7 @@ def test_what_is_wanted_no_more_is_unmounted_and_then_forgotten() -> None:
     assert unmount == Unmount(record, "it is wanted no more")
     found = evolve(decided(found, 30.0, unmount), MountAnswered("/s3", 30.0, 31.0))
     assert step(found, 31.0) is None
+    assert mounting.stands(seen(found, 32.0), "/s3", 32.0)[0] is Standing.LEAVING, "it is nobody else's"
     forget = step(seen(found, 32.0), 32.0)
     assert forget == ForgetMount("/s3", "as it is gone")
     assert decided(found, 32.0, forget).mounts == {}

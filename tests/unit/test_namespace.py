@@ -87,6 +87,7 @@ def test_a_credential_is_never_taken_in_clear_text(name: str) -> None:
     assert mistake.startswith(
         f'options: {name} is a credential, which is kept nowhere in clear text; give {{"secret": '
     )
+    assert f"(--secret {name}=NAME on the command line)" in mistake
     assert "abc123" not in mistake
     assert not list(namespace.option_mistakes({name: Secret("abc")}))
 
@@ -129,6 +130,7 @@ def test_mounts_do_not_nest_and_no_storage_is_mounted_twice() -> None:
     for path, uri, words in (
         ("/a/b/c", "s3://c", "path: /a/b/c would lie in the mount /a/b"),
         ("/a", "s3://c", "path: /a/b would lie in the mount /a"),
+        ("/a/b/c", "/root/x", "path: /a/b/c would lie in the mount /a/b"),  # a path is easier to choose anew
         ("/d", "s3://b/x", "uri: s3://b/x overlaps with s3://b, which has its place at /a/b"),
         ("/d", "/root/x", "uri: /root/x overlaps with /root, which has its place at /"),
         ("/a/bc", "s3://c", ""),

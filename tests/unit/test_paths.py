@@ -44,7 +44,11 @@ def test_what_is_said_is_read_and_the_rest_stays() -> None:
             "nothing is said of the path; give at least one of pinned, replication_max, replication_min, ttl",
         ),
         ({"pinned": 1}, "pinned: 1 is not allowed; give true or false"),
-        ({"ttl": -1}, "ttl: -1 is not allowed; give a time such as 90s, 10m, 1h or 7d, at least 1s, or null for none"),
+        (
+            {"ttl": -1},
+            "ttl: -1 is not allowed; give a time such as 90s, 10m, 1h or 7d, at least 1s, or null (none on the command "
+            "line) for ever",
+        ),
         ({"ttl": "-1"}, "ttl: '-1' is not allowed; give a time such as 90s"),
         ({"ttl": "0s"}, "ttl: '0s' is not allowed; give a time such as 90s"),
         ({"ttl": "0.5s"}, "ttl: '0.5s' is not allowed; give a time such as 90s"),

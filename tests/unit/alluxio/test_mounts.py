@@ -79,7 +79,7 @@ MOUNT = Mount("/s3", "s3://data/x")
         ),
         (
             f"{ACQUIRED}Ufs path s3://data/x does not exist",
-            "there is no s3://data/x: make it in the store, or correct the name",
+            "there is no folder s3://data/x: make it in the store, or correct the name",
         ),
         (
             f"{ACQUIRED}java.net.ConnectException: Call From vm/127.0.0.1 to localhost:9 failed on connection "

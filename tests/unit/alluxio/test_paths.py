@@ -180,6 +180,29 @@ def test_the_least_copies_are_not_more_than_the_most_that_hold_already(serve: Se
     assert len(asked(server, "SetAttribute")) == 1
 
 
+@pytest.mark.parametrize(
+    ("refused", "forced", "sentence"),
+    [
+        (info("/data/b", pinned=True), False, "/data/b is pinned; unpin it first, or free it by force"),
+        (info("/data/b", persistenceState="TO_BE_PERSISTED"), True, "/data/b is held by the cache alone, and freeing"),
+    ],
+)
+def test_nothing_is_freed_when_a_part_of_it_cannot_be(
+    serve: Serve, refused: protocol.FileInfo, forced: bool, sentence: str
+) -> None:
+    """Alluxio frees what comes before it."""
+    folder = info("/data/folder", folder=True, pinned=True, persistenceState="NOT_PERSISTED")
+    files = protocol.ListStatusPResponse(fileInfos=[info("/data/a"), folder, refused])
+    server, paths = served(serve, {LIST_STATUS: (files,), FREE: protocol.FreePResponse()})
+    with pytest.raises(AlluxioError, match=sentence):
+        paths.free("/data", forced=forced)
+    assert asked(server, "Free") == []
+    server.answers[LIST_STATUS] = (protocol.ListStatusPResponse(fileInfos=[info("/data/a"), folder]),)
+    paths.free("/data", forced=forced)
+    paths.close()
+    assert [request.options.forced for request in asked(server, "Free")] == [forced]
+
+
 def test_only_what_the_cache_alone_holds_is_persisted(serve: Serve) -> None:
     """A file that is persisted would be written once more."""
     files = protocol.ListStatusPResponse(
@@ -311,6 +334,11 @@ def test_a_load_with_files_that_failed_has_failed_whatever_alluxio_calls_it() ->
         failures=(("/s/gone", "Status code: 5"),),
         reason="/s/gone: Status code: 5",
     )
+    # As Alluxio 2.9.6 says it where the S3 server has ended.
+    away = "message: Unable to execute HTTP request: Connect to 127.0.0.1:9 [/127.0.0.1] failed: Connection refused"
+    assert loading("/data", BROKEN.replace("Status code: 5", f"Status code: 2, {away}")).reason == (
+        "/s/gone: nothing listens at 127.0.0.1:9, where the store of /data should: correct the endpoint, or start it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -369,6 +397,11 @@ def test_a_load_is_stopped(serve: Serve) -> None:
             "nobody has asked for a load of /data, or it is long over",
         ),
         (
+            "Traversal failed for path /data/file/x. Component 2(file) is a file, not a directory",
+            PathAbsent,
+            "/data does not exist: file, on the way to it, is a file",
+        ),
+        (
             "Cannot free file /x which is not persisted",
             AlluxioError,
             "/x is held by the cache alone, and freeing would lose it; persist it first",
@@ -389,6 +422,23 @@ def test_a_load_is_stopped(serve: Serve) -> None:
             AlluxioAway,
             "as many loads are running as Alluxio takes; ask again when one is done",
         ),
+        (  # as Alluxio 2.9.6 says it of an S3 server that has ended
+            "ClientException:Unable to execute HTTP request: Connect to 127.0.0.1:46089 [/127.0.0.1] failed: "
+            "Connection refused",
+            AlluxioError,
+            "nothing listens at 127.0.0.1:46089, where the store of /data should: correct the endpoint, or start it",
+        ),
+        (
+            "Unable to execute HTTP request: Read timed out",
+            AlluxioError,
+            "the store of /data does not answer in time: is it up, and do Alluxio's processes reach it?",
+        ),
+        (
+            "Forbidden (Service: Amazon S3; Status Code: 403; Error Code: 403 Forbidden; Request ID: null)",
+            AlluxioError,
+            "the store refuses these keys for /data: correct the secrets, or let them read it",
+        ),
+        ("/data/403 Forbidden", AlluxioError, "Alluxio refuses this for /data: /data/403 Forbidden"),
         ("The bucket is away.", AlluxioError, "Alluxio refuses this for /data: The bucket is away"),
     ],
 )

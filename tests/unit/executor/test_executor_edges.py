@@ -435,6 +435,29 @@ def test_a_port_that_does_not_speak_http_is_not_ready() -> None:
         thread.join()
 
 
+def test_an_answer_is_heard_to_its_end() -> None:
+    """A server whose client leaves in the middle complains, and Alluxio does so at length."""
+    left: list[bytes | OSError] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 200_000)
+                connection.shutdown(socket.SHUT_WR)
+                try:
+                    left.append(connection.recv(1))
+                except OSError as error:
+                    left.append(error)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert is_ready(Ready(HttpAddress(f"http://127.0.0.1:{server.getsockname()[1]}/"), 1))
+        thread.join()
+    assert left == [b""]
+
+
 def test_alive_means_any_answer_and_within_the_time(web: int) -> None:
     def alive(address: Address) -> bool:
         return is_alive(Alive(address, every_seconds=5.0, failures=6, timeout_seconds=0.3))
