@@ -100,6 +100,12 @@ def uri_mistake(uri: str, schemes: Collection[str] | None) -> str:
     return ""
 
 
+def how(*, readonly: bool, shared: bool) -> str:
+    """In which way something is mounted, for people."""
+    words = ["read-only" if readonly else "read and write", *(["shared"] if shared else [])]
+    return ", ".join(words)
+
+
 # Options --------------------------------------------------------------------------------------------------------------
 
 

@@ -440,14 +440,13 @@ def _mounts(state: State, now: float) -> Iterable[MountShown]:
         found = mounts.as_document(state, path, now)
         if found is None:
             continue
-        how = "read-only" if found["readonly"] else "read and write"
         ours = found["own"] or path == namespace.ROOT
         yield MountShown(
             path,
             found["uri"],
             _MOUNT_TONES.get(found["state"], Tone.BUSY),
             found["state"],
-            f"{how}, shared" if found["shared"] else how,
+            namespace.how(readonly=found["readonly"], shared=found["shared"]),
             "this service" if ours else "somebody else" if found["mounted"] else "",
             found["reason"],
         )
