@@ -158,13 +158,14 @@ def counts(wanted: Iterable[WantedPath], reasons: Mapping[str, str]) -> dict[str
 FIELDS: Final = ("pinned", "replication_max", "replication_min", "ttl", "ttl_action")
 
 
-def path_mistake(path: str) -> str:
-    """What is wrong with a path; empty when nothing is."""
+def path_mistake(path: str, longest: int = LONGEST, forbidden: str = "") -> str:
+    """What is wrong with a path; empty when nothing is. ``forbidden``: characters that must not stand in it."""
     advice = "write an absolute path, such as /data/table"
-    if len(path) > LONGEST:
-        return f"the path has {len(path)} characters; at most {LONGEST} are allowed"
-    if not path.startswith("/") or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", path):
-        return f"{path!a:.200} is no path; {advice}"
+    without = f", without {' '.join(forbidden)}" if forbidden else ""
+    if len(path) > longest:
+        return f"the path has {len(path)} characters; at most {longest} are allowed"
+    if not path.startswith("/") or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", path) or set(forbidden) & set(path):
+        return f"{path!a:.200} is no path; {advice}{without}"
     if path != "/" and any(part in ("", ".", "..") for part in path[1:].split("/")):
         return f'{path!a:.200} is no path, as a part of it is empty, "." or ".."; {advice}'
     return ""

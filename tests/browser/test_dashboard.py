@@ -156,14 +156,17 @@ def test_storages_and_wanted_paths_say_where_they_stand_and_why(look: Browser, s
     open_page(look, scene.api)
     look.shows("#verdict", "1 storage is not mounted as wanted")
     assert f"/archive: {NOTHING_LISTENS}" in look.text("#verdict")
-    archive = look.text("#mounts [data-path='/archive']")
-    assert archive.startswith("/archive hdfs://namenode:8020/archive\nread-only\n")
-    assert f"failing: {NOTHING_LISTENS}; it is tried again in " in archive
-    assert look.text("#mounts [data-path='/lake']").endswith("mounted by this service\nmounted")
-    assert look.text("#mounts [data-path='/scratch']").endswith("foreign: somebody else mounted it; it is left alone")
-    assert f"at least 2 copies\nfailing: {FULL}" in look.text("#paths")
-    assert "/lake/later ttl 7d, free\nwaiting: it is not there yet" in look.text("#paths")
-    assert "/lake/orders pinned\nmade" in look.text("#paths")
+    archive = in_one_line(look, "#mounts [data-path='/archive']")
+    assert archive.startswith(
+        f"/archive hdfs://namenode:8020/archive read-only failing: {NOTHING_LISTENS}; it is tried"
+    )
+    lake, scratch = (in_one_line(look, f"#mounts [data-path='{path}']") for path in ("/lake", "/scratch"))
+    assert lake == "/lake s3://lake/tables read and write; mounted by this service mounted"
+    assert scratch.endswith("mounted by somebody else foreign: somebody else mounted it; it is left alone")
+    assert in_one_line(look, "#paths") == (
+        f"Wanted of paths 3 /lake/visits at least 2 copies failing: {FULL} "
+        "/lake/later ttl 7d, free waiting: it is not there yet /lake/orders pinned made"
+    )
     assert "default 3 of 3 ready\nssd 1 of 1 ready\nworker-ssd 200GB" in look.text("#cache")
     assert not look.is_wider_than_it_looks()
     # Nothing of a sentence lies where one has to scroll for it.
@@ -173,6 +176,10 @@ def test_storages_and_wanted_paths_say_where_they_stand_and_why(look: Browser, s
     )
     scene.api.standing_of_paths = {**REASONS, "/lake/later": ""}  # no event tells this: it shows within ten seconds
     look.shows("#paths [data-path='/lake/later']", "made")
+
+
+def in_one_line(look: Browser, selector: str) -> str:
+    return " ".join(look.text(selector).split())
 
 
 def test_what_would_wait_is_told_before(look: Browser, scene: Scene) -> None:
