@@ -160,6 +160,9 @@ def test_metrics_tell_of_the_cluster_and_of_alluxio(cluster: LocalCluster) -> No
     write_cached(cluster, path, address(tasks["worker-0"]))
     with cluster.files() as files:
         assert files.read(path) == CONTENT
+        files.write("/metrics/through", CONTENT, write_type=WriteType.CACHE_THROUGH, block_size=BLOCK)
+        [root] = files.mount_table()
+    written = f'alluxio_primary_storage_written_bytes_total{{storage="{root.under_storage}"}}'
 
     def look() -> dict[str, float]:
         text = cluster.text("/metrics")
@@ -176,8 +179,9 @@ def test_metrics_tell_of_the_cluster_and_of_alluxio(cluster: LocalCluster) -> No
         lambda found: (
             found.get(f"alluxio_mesos_worker_hit_ratio{{{slot}}}") == 1.0
             and found[f'alluxio_mesos_worker_used_bytes{{{slot},tier="MEM"}}'] >= len(CONTENT)
+            and found.get(written, 0) >= len(CONTENT)
         ),
-        "the figures of worker-0 in /metrics",
+        "the figures of worker-0, and what was written to the storage at the root, in /metrics",
     )
     assert seen["alluxio_mesos_leader"] == seen["alluxio_mesos_healthy"] == seen["alluxio_mesos_connected"] == 1
     assert seen['alluxio_mesos_cache_capacity_bytes{tier="MEM"}'] == 2 * 64 << 20
