@@ -380,11 +380,8 @@ _COUNTED: Final = (
     ("alluxio_primary_rpcs", "Calls of all kinds.", "", {"": "Master.TotalRpcs.count"}),
     ("alluxio_primary_journal_flushes", "Writes of the journal.", "", {"": "Master.JournalFlushTimer.count"}),
 )
-# … and by storage, whose URI stands in the counter's name.
-_BY_STORAGE: Final = (
-    ("alluxio_primary_storage_read_bytes", "Read from a storage by all workers.", "Cluster.BytesReadPerUfs.UFS:"),
-    ("alluxio_primary_storage_written_bytes", "Written to one by all workers.", "Cluster.BytesWrittenPerUfs.UFS:"),
-)
+# … by storage, whose URI stands in the counter's name. What is written, Alluxio 2.9.6 counts for a storage "null".
+_READ_FROM: Final = "Cluster.BytesReadPerUfs.UFS:"
 _JOURNALS: Final = ("BlockMaster", "FileSystemMaster", "JournalMaster", "MetaMaster", "MetricsMaster", "ThrottleMaster")
 _MEASURED: Final = (
     (
@@ -449,13 +446,13 @@ def _primary(figures: Figures) -> Iterator[Metric]:
     yield _gauge("alluxio_primary_answers", "1: the primary master told its figures when last asked.", bool(numbers))
     for name, said, label, sources in _COUNTED:
         yield _counters(name, said, *_labelled(numbers, label, sources, 1.0))
-    for name, said, prefix in _BY_STORAGE:
-        known = {
-            (urllib.parse.unquote(source.removeprefix(prefix)),): number
-            for source, number in numbers.items()
-            if source.startswith(prefix)
-        }
-        yield _counters(name, said, ("storage",), known.items())
+    read_from = {
+        (urllib.parse.unquote(source.removeprefix(_READ_FROM)),): number
+        for source, number in numbers.items()
+        if source.startswith(_READ_FROM)
+    }
+    said = "Read from a storage by all workers."
+    yield _counters("alluxio_primary_storage_read_bytes", said, ("storage",), read_from.items())
     for name, said, label, sources, scale in _MEASURED:
         yield _gauges(name, said, *_labelled(numbers, label, sources, scale))
 
