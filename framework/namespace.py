@@ -10,12 +10,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
+from framework import paths
 from framework.model import Mount, MountPoint, Secret
 
 ROOT: Final = "/"
 MOST: Final = 100  # mounts: each entry of the history has all of them
 MOST_OPTIONS: Final = 50
 LONGEST: Final = 1000  # characters of a path, a URI or an option's value
+FORBIDDEN: Final = '\\:*?"<>|'  # characters of a path
 MOST_TEXT: Final = 200_000  # … and of all mounts together, which lie in one node of ZooKeeper
 BUNDLED: Final = ("file", "s3", "s3a", "hdfs")  # the schemes whose under-storages are in the bundle
 MARK: Final = "alluxio-mesos.mark"  # the option by which a mount of this service is known
@@ -71,11 +73,7 @@ def path_mistake(path: str) -> str:
     """Why nothing can be mounted at such a path; "" where something may."""
     if path == ROOT:
         return "the root is what --under-storage says, for the life of the service; choose a path below it"
-    if not path.startswith("/") or len(path) > LONGEST or re.search(r"[\x00-\x1f\x7f\\:*?\"<>|]", path):
-        return f'{path!a:.100} is not allowed; write an absolute path such as /data/s3, without \\ : * ? " < > |'
-    if any(part in ("", ".", "..") for part in path[1:].split("/")):
-        return f"{path!a:.100} is not normal; write it without //, /./, /../ and without a slash at its end"
-    return ""
+    return paths.path_mistake(path, LONGEST, FORBIDDEN)
 
 
 def uri_mistake(uri: str, schemes: Collection[str] | None) -> str:
@@ -98,6 +96,12 @@ def uri_mistake(uri: str, schemes: Collection[str] | None) -> str:
             "--under-storage-jars, or give an Alluxio that has it with --alluxio-uri"
         )
     return ""
+
+
+def how(*, readonly: bool, shared: bool) -> str:
+    """In which way something is mounted, for people."""
+    words = ["read-only" if readonly else "read and write", *(["shared"] if shared else [])]
+    return ", ".join(words)
 
 
 # Options --------------------------------------------------------------------------------------------------------------

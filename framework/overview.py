@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from framework import grouping, mounting, mounts, namespace, views
+from framework import grouping, mounting, mounts, namespace, paths, views
 from framework.charts import Chart, chart
 from framework.config import Configuration
 from framework.model import CachingWorker, Kind, Record, group_named
@@ -26,6 +26,7 @@ OPEN_STEPS: Final = 6  # of a plan that are shown in words
 WAITING: Final = 8  # slots without an agent that are shown by name
 MANY: Final = 60  # agents from which on each is a small tile, those in trouble first
 MOST: Final = 2000  # agents that are shown
+MOST_PATHS: Final = 40  # wanted paths that are shown, those that are not so first
 
 _SENTENCES: Final = {
     Reason.NOTHING_TO_LAUNCH: "Nothing is left to launch",
@@ -137,6 +138,17 @@ class MountShown:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class PathShown:
+    """A path of which something is wanted for good."""
+
+    path: str
+    wanted: str
+    tone: Tone
+    standing: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PlanShown:
     name: str
     title: str
@@ -190,6 +202,8 @@ class Overview:
     waiting: tuple[str, ...]
     more_waiting: int
     mounts: tuple[MountShown, ...]
+    paths: tuple[PathShown, ...]
+    more_paths: int
     charts: Charts | None
     links: tuple[tuple[str, str], ...]
 
@@ -204,15 +218,19 @@ def overview(
     trouble: str,
     samples: Sequence[Sample],
     found: Sequence[Plan],
+    kept_paths: Mapping[str, str],
     now: float,
 ) -> Overview:
-    """``trouble`` is why the scheduler cannot do its work, "" when it can; ``found`` are the plans."""
+    """``trouble`` is why the scheduler cannot do its work, "" when it can; ``found`` are the plans; ``kept_paths`` says
+    by path why a wanted one is not so, "" when it is.
+    """
     live = [worker for worker in state.cache.workers if worker.live]
     agents = _agents(state, now)
     waiting = _waiting(state)
+    wanted_paths = _paths(state, kept_paths)
     return Overview(
         service=configuration.name,
-        verdict=verdict(state, trouble, found),
+        verdict=verdict(state, trouble, found, wanted_paths),
         cache=Usage("", sum(worker.capacity for worker in live), sum(worker.used for worker in live)),
         tiers=_together(live),
         live_workers=len(live),
@@ -227,6 +245,8 @@ def overview(
         waiting=tuple(waiting[:WAITING]),
         more_waiting=max(0, len(waiting) - WAITING),
         mounts=tuple(_mounts(state, now)),
+        paths=tuple(wanted_paths[:MOST_PATHS]),
+        more_paths=max(0, len(wanted_paths) - MOST_PATHS),
         charts=_charts(samples),
         links=tuple(_links(state)),
     )
@@ -235,7 +255,7 @@ def overview(
 # Is it healthy? -------------------------------------------------------------------------------------------------------
 
 
-def verdict(state: State, trouble: str, found: Sequence[Plan]) -> Verdict:
+def verdict(state: State, trouble: str, found: Sequence[Plan], wanted_paths: Sequence[PathShown]) -> Verdict:
     """The first that holds."""
     if trouble or not state.connected:
         return Verdict(Tone.BAD, "The scheduler cannot do its work", trouble or state.trouble or "no Mesos master")
@@ -263,8 +283,11 @@ def verdict(state: State, trouble: str, found: Sequence[Plan]) -> Verdict:
         return Verdict(Tone.BAD if is_stuck else Tone.BUSY, said, _told(deploying))
     if mounting_still := [step for step in steps.get("mounts", []) if step.status is not Status.READY]:
         is_stuck = any(step.status is Status.DELAYED for step in mounting_still)
-        said = _counted(len(mounting_still), "storage", "is not mounted as it is wanted")
+        said = _counted(len(mounting_still), "storage", "is not mounted as wanted")
         return Verdict(Tone.BAD if is_stuck else Tone.BUSY, said, _told(mounting_still))
+    if refused := [path for path in wanted_paths if path.tone is Tone.BAD]:
+        said = _counted(len(refused), "path", "is not as wanted")
+        return Verdict(Tone.BAD, said, f"{refused[0].path}: {refused[0].reason}")
     count = len(registered_workers(state.cache))
     return Verdict(Tone.GOOD, "All is well", f"Alluxio serves with {counted(count, 'worker')}.")
 
@@ -417,17 +440,34 @@ def _mounts(state: State, now: float) -> Iterable[MountShown]:
         found = mounts.as_document(state, path, now)
         if found is None:
             continue
-        how = "read-only" if found["readonly"] else "read and write"
         ours = found["own"] or path == namespace.ROOT
         yield MountShown(
             path,
             found["uri"],
             _MOUNT_TONES.get(found["state"], Tone.BUSY),
             found["state"],
-            f"{how}, shared" if found["shared"] else how,
+            namespace.how(readonly=found["readonly"], shared=found["shared"]),
             "this service" if ours else "somebody else" if found["mounted"] else "",
             found["reason"],
         )
+
+
+_PATH_TONES: Final = {
+    paths.PathStanding.MADE: Tone.GOOD,
+    paths.PathStanding.WAITING: Tone.BUSY,
+    paths.PathStanding.FAILING: Tone.BAD,
+}
+
+
+def _paths(state: State, reasons: Mapping[str, str]) -> list[PathShown]:
+    """The most urgent first."""
+    found = []
+    for one in state.paths:
+        reason = reasons.get(one.path, paths.NOT_YET)
+        standing = paths.stands(reason)
+        wanted = paths.told(paths.as_document(one.attributes))
+        found.append(PathShown(one.path, wanted, _PATH_TONES[standing], standing.value, reason))
+    return sorted(found, key=lambda shown: list(Tone).index(shown.tone))
 
 
 # Why is it not doing more? --------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from framework.words import counted
+
 LONGEST: Final = 4096  # characters of a path
 LONGEST_TTL: Final = 100 * 365 * 86_400.0  # seconds
 MOST_COPIES: Final = 1000
@@ -100,16 +102,70 @@ def as_document(attributes: Attributes) -> dict[str, Any]:
     return found
 
 
+def told(wanted: Mapping[str, Any]) -> str:
+    """What is wanted, such as "pinned, ttl 7d, free"; ``wanted`` as ``as_document`` gives it."""
+    found = []
+    if "pinned" in wanted:
+        found.append("pinned" if wanted["pinned"] else "not pinned")
+    if "ttl_seconds" in wanted:
+        found.append("no ttl" if wanted["ttl_seconds"] is None else f"ttl {life(wanted)}")
+    if "replication_min" in wanted:
+        found.append(f"at least {counted(wanted['replication_min'], 'copy', 'copies')}")
+    if "replication_max" in wanted:
+        most = wanted["replication_max"]
+        found.append("no limit of copies" if most is None else f"at most {counted(most, 'copy', 'copies')}")
+    return ", ".join(found)
+
+
+def life(found: Mapping[str, Any]) -> str:
+    """A time in the largest unit of which it is a whole number, and what becomes of the file then."""
+    seconds = found["ttl_seconds"]
+    for length, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:.0f}{unit}, {found['ttl_action']}"
+    return f"{seconds:g}s, {found['ttl_action']}"
+
+
+# Where a wanted path stands -------------------------------------------------------------------------------------------
+
+ABSENT: Final = "it is not there yet"
+NOT_YET: Final = "nobody has looked yet"
+
+
+class PathStanding(enum.StrEnum):
+    MADE = "made"
+    WAITING = "waiting"  # it is made so when it comes, or when somebody looks
+    FAILING = "failing"  # Alluxio refused it, and is asked again at the next look
+
+
+def stands(reason: str) -> PathStanding:
+    """``reason`` says why it is not as it is wanted, "" when it is."""
+    if not reason:
+        return PathStanding.MADE
+    return PathStanding.WAITING if reason in (ABSENT, NOT_YET) else PathStanding.FAILING
+
+
+def counts(wanted: Iterable[WantedPath], reasons: Mapping[str, str]) -> dict[str, int]:
+    """How many are wanted, are so, and fail. ``reasons`` by path; what is not in it was not looked at."""
+    found = [stands(reasons.get(one.path, NOT_YET)) for one in wanted]
+    return {
+        "wanted": len(found),
+        "made": found.count(PathStanding.MADE),
+        "failing": found.count(PathStanding.FAILING),
+    }
+
+
 FIELDS: Final = ("pinned", "replication_max", "replication_min", "ttl", "ttl_action")
 
 
-def path_mistake(path: str) -> str:
-    """What is wrong with a path; empty when nothing is."""
+def path_mistake(path: str, longest: int = LONGEST, forbidden: str = "") -> str:
+    """What is wrong with a path; empty when nothing is. ``forbidden``: characters that must not stand in it."""
     advice = "write an absolute path, such as /data/table"
-    if len(path) > LONGEST:
-        return f"the path has {len(path)} characters; at most {LONGEST} are allowed"
-    if not path.startswith("/") or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", path):
-        return f"{path!a:.200} is no path; {advice}"
+    without = f", without {' '.join(forbidden)}" if forbidden else ""
+    if len(path) > longest:
+        return f"the path has {len(path)} characters; at most {longest} are allowed"
+    if not path.startswith("/") or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", path) or set(forbidden) & set(path):
+        return f"{path!a:.200} is no path; {advice}{without}"
     if path != "/" and any(part in ("", ".", "..") for part in path[1:].split("/")):
         return f'{path!a:.200} is no path, as a part of it is empty, "." or ".."; {advice}'
     return ""

@@ -264,15 +264,19 @@ def _is_current(state: State, slot: str, task_id: str) -> bool:
 
 
 def _failed(state: State, slot: str, report: Report, before: Report | None) -> State:
-    """A killed task did what it was told; every other end counts, and a task that was ready for long starts a new
-    count.
+    """A killed task did what it was told, which is no failure; every other end counts, and a task that was ready for
+    long starts a new count.
     """
-    kills = _without(state.kills, (report.task_id,))
+    state = dataclasses.replace(state, kills=_without(state.kills, (report.task_id,)))
     stable = before is not None and before.healthy and report.at - before.since >= state.policy.stable_after
-    counted = 0 if stable or slot not in state.failures else state.failures[slot].count
-    reason = "; ".join(part for part in (report.message, report.reason) if part) or report.state.value
-    failure = Failure(counted if report.state is TaskState.KILLED else counted + 1, report.at, reason)
-    return dataclasses.replace(state, kills=kills, failures={**state.failures, slot: failure})
+    known = None if stable else state.failures.get(slot)
+    if report.state is TaskState.KILLED:
+        failure = dataclasses.replace(known, at=report.at) if known is not None else None
+    else:
+        reason = "; ".join(part for part in (report.message, report.reason) if part) or report.state.value
+        failure = Failure(known.count + 1 if known is not None else 1, report.at, reason)
+    others = _without(state.failures, (slot,))
+    return dataclasses.replace(state, failures=others if failure is None else {**others, slot: failure})
 
 
 def _decided(state: State, event: Decided) -> State:

@@ -229,7 +229,7 @@ def reason(state: State, slot: str, now: float) -> str:
 
 
 def _failed(failure: Failure) -> str:
-    times = "once" if failure.count <= 1 else f"{failure.count} times in a row"
+    times = "once" if failure.count == 1 else f"{failure.count} times in a row"
     return f"it failed {times}, last: {failure.reason}"
 
 
@@ -284,8 +284,10 @@ def _ended(state: State, record: Record, now: float) -> Step:
 def _given_back(state: State, records: Iterable[Record], now: float) -> Iterator[Step]:
     for record in records:
         if not record.volumes:
-            continue
-        if removal.is_left(state, record, now) or removal.is_settled(state):
+            need = state.wanted.need(record.group)
+            if need is not None and need.volumes:  # what is given back is on record no more
+                yield Step(record.slot, Status.READY, f"agent {record.hostname} holds none any more")
+        elif removal.is_left(state, record, now) or removal.is_settled(state):
             left = f"agent {record.hostname} did not offer them; destroy them and end their reservations by hand"
             yield Step(record.slot, Status.READY, f"left: {left}")
         else:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from framework import config, wire
+from framework import config, namespace, paths, wire
 from framework.model import ExitCode, HistoryEntry, Kept, Record
 from framework.store import StoreError
 
@@ -34,7 +34,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("state", help="show, export, import or mend what a service keeps in ZooKeeper")
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     for name, help_text, run in (
-        ("show", "show the framework id, what was launched and what was wanted", _show),
+        ("show", "show the framework id, what was launched, what was wanted, and of which paths", _show),
         ("export", "write all of it to a file, as one JSON document", _export),
         ("import", "read such a file into a service's path", _import),
         ("forget-framework", "drop the framework id that Mesos has removed, and keep all else", _forget_framework),
@@ -262,7 +262,17 @@ def lines(kept: Kept, title: str, leader: str | None) -> list[str]:
             ],
             "nothing was wanted yet",
         ),
+        *_section(("MOUNT", "STORAGE", "HOW", "STANDS"), _mount_rows(kept)),
+        *_section(
+            ("PATH", "WANTED FOR GOOD"),
+            [(one.path, paths.told(paths.as_document(one.attributes))) for one in kept.paths],
+        ),
     ]
+
+
+def _section(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Nothing where there are no rows."""
+    return ["", *table(head, rows, "")] if rows else []
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) -> list[str]:
@@ -292,6 +302,21 @@ def _record_row(record: Record) -> tuple[str, ...]:
         ", ".join(marks) or "-",
         ports or "-",
     )
+
+
+def _mount_rows(kept: Kept) -> Sequence[Sequence[str]]:
+    """What is wanted, and what was made and is wanted no more. Whether it is there only Alluxio can tell."""
+    wanted = {mount.path: mount for mount in kept.history[-1].mounts} if kept.history else {}
+    rows = []
+    for path in sorted({*wanted, *kept.mounts}):
+        record = kept.mounts.get(path)
+        mount = wanted[path] if path in wanted else kept.mounts[path].mount
+        stands = ["wanted" if path in wanted else "wanted no more"]
+        if record is not None:
+            stands.append(f"{'made' if record.proved else 'asked for'} {_time(record.at)}")
+        how = namespace.how(readonly=mount.readonly, shared=mount.shared)
+        rows.append((path, mount.uri, how, ", ".join(stands)))
+    return rows
 
 
 def _entry_row(entry: HistoryEntry, before: HistoryEntry | None, *, grouped: bool) -> tuple[str, ...]:

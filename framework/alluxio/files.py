@@ -31,12 +31,17 @@ from framework.alluxio.methods import (
     Response,
 )
 from framework.alluxio.stubs import block_worker_pb2 as worker_protocol
+from framework.alluxio.stubs import common_pb2 as common_protocol
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
 from framework.alluxio.stubs import proto_dataserver_protocol_pb2 as data_protocol
 
 CHUNK = 1 << 20
 BLOCK_SIZE = 64 << 20
 RETRY_PAUSE = 0.1
+
+_MODE = common_protocol.PMode(
+    ownerBits=common_protocol.READ_WRITE, groupBits=common_protocol.READ, otherBits=common_protocol.READ
+)
 
 Answer = TypeVar("Answer")
 _PASSING = frozenset({Kind.UNREACHABLE, Kind.STANDBY, Kind.STARTING})
@@ -172,6 +177,8 @@ class Files:
             # As many copies as there may be: left out it is read as 0, and a minute later every copy is evicted, even
             # that of a file which nothing but the cache holds.
             replicationMax=-1,
+            # Left out it is read as 0: nobody but the superuser could read the file.
+            mode=_MODE,
         )
         created = self._ask(CREATE_FILE, protocol.CreateFilePRequest(path=path, options=options)).fileInfo
         if write_type in _CACHES:

@@ -13,13 +13,11 @@ from typing import Final, Protocol
 
 from framework.alluxio.files import AlluxioAway, AlluxioError
 from framework.alluxio.paths import PathAbsent, PathStatus
-from framework.paths import NO_LIMIT, NO_TTL, Attributes, WantedPath, is_below, outermost, wanted_of
+from framework.paths import ABSENT, NO_LIMIT, NO_TTL, Attributes, WantedPath, is_below, outermost, wanted_of
 
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 10.0  # seconds between two looks; a look that takes long is followed by a longer pause
-ABSENT: Final = "it is not there yet"
-NOT_YET: Final = "nobody has looked yet"
 
 
 class Namespace(Protocol):

@@ -283,12 +283,12 @@ def _health(service: Service, standing: Standing) -> dict[str, Any]:
 
 def _overview(service: Service, kept: Kept[Overview]) -> Overview:
     state, now = service.snapshot(), time.time()
-    trouble, samples = service.standing().reason, service.series.samples
+    trouble, samples, kept_paths = service.standing().reason, service.series.samples, service.kept_paths()
 
     def make() -> Overview:
-        return overview(state, service.configuration, trouble, samples, all_plans(state, now), now)
+        return overview(state, service.configuration, trouble, samples, all_plans(state, now), kept_paths, now)
 
-    return kept.of(state, now, make, trouble, samples)
+    return kept.of(state, now, make, trouble, samples, dict(kept_paths))
 
 
 def _facts(service: Service, worker_series: int) -> Facts:
@@ -305,6 +305,7 @@ def _facts(service: Service, worker_series: int) -> Facts:
         figures=service.figures() if leads else Figures(),
         now=time.time(),
         worker_series=worker_series,
+        kept_paths=dict(service.kept_paths()) if leads else {},
     )
 
 

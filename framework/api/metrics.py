@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
@@ -23,7 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from framework import mounts, plans, views
+from framework import mounts, paths, plans, views
 from framework.alluxio.figures import Figures
 from framework.api.changes import parameters
 from framework.api.kept import Kept, KeptPart
@@ -44,7 +45,8 @@ Values = Iterable[tuple[tuple[str, ...], float]]  # with the labels of each
 @dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
     """``state`` is None for a scheduler that does not lead; ``heard_at`` is when Mesos last said anything, 0 for never;
-    ``worker_series`` is how many workers have series of their own.
+    ``worker_series`` is how many workers have series of their own; ``kept_paths`` says by path why a wanted one is not
+    so, "" when it is.
     """
 
     service: str
@@ -56,6 +58,7 @@ class Facts:
     figures: Figures
     now: float
     worker_series: int = WORKER_SERIES
+    kept_paths: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Metrics:
@@ -84,7 +87,12 @@ class Metrics:
         if state is not None:
             figures, most = facts.figures, facts.worker_series
             content += self._cluster.of(
-                state, facts.now, lambda: _encoded(encode, _cluster(state, facts)), figures, media_type
+                state,
+                facts.now,
+                lambda: _encoded(encode, _cluster(state, facts)),
+                figures,
+                facts.kept_paths,
+                media_type,
             )
             # Nearly all of the text, which nothing but Alluxio's next word changes.
             content += self._workers.of(
@@ -120,6 +128,12 @@ def _cluster(state: State, facts: Facts) -> Iterator[Metric]:
         "Storages in the namespace: wanted, made as they are wanted, failing.",
         ("state",),
         _one(mounts.counts(state, facts.now).items()),
+    )
+    yield _gauges(
+        "alluxio_mesos_wanted_paths",
+        "Paths of which something is wanted for good: wanted, made so, failing.",
+        ("state",),
+        _one(paths.counts(state.paths, facts.kept_paths).items()),
     )
     yield from _cache(state)
     yield from _primary(facts.figures)
@@ -366,6 +380,8 @@ _COUNTED: Final = (
     ("alluxio_primary_rpcs", "Calls of all kinds.", "", {"": "Master.TotalRpcs.count"}),
     ("alluxio_primary_journal_flushes", "Writes of the journal.", "", {"": "Master.JournalFlushTimer.count"}),
 )
+# … by storage, whose URI stands in the counter's name. What is written, Alluxio 2.9.6 counts for a storage "null".
+_READ_FROM: Final = "Cluster.BytesReadPerUfs.UFS:"
 _JOURNALS: Final = ("BlockMaster", "FileSystemMaster", "JournalMaster", "MetaMaster", "MetricsMaster", "ThrottleMaster")
 _MEASURED: Final = (
     (
@@ -430,6 +446,13 @@ def _primary(figures: Figures) -> Iterator[Metric]:
     yield _gauge("alluxio_primary_answers", "1: the primary master told its figures when last asked.", bool(numbers))
     for name, said, label, sources in _COUNTED:
         yield _counters(name, said, *_labelled(numbers, label, sources, 1.0))
+    read_from = {
+        (urllib.parse.unquote(source.removeprefix(_READ_FROM)),): number
+        for source, number in numbers.items()
+        if source.startswith(_READ_FROM)
+    }
+    said = "Read from a storage by all workers."
+    yield _counters("alluxio_primary_storage_read_bytes", said, ("storage",), read_from.items())
     for name, said, label, sources, scale in _MEASURED:
         yield _gauges(name, said, *_labelled(numbers, label, sources, scale))
 

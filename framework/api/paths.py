@@ -15,13 +15,12 @@ from starlette.responses import JSONResponse, Response
 
 from framework import paths
 from framework.alluxio.files import AlluxioAway, AlluxioError
-from framework.alluxio.keeper import NOT_YET
 from framework.alluxio.paths import LoadProgress, LoadState, PathAbsent, PathStatus
 from framework.api.changes import Changes, json_object, parameters
 from framework.api.problems import Refused
 from framework.messages import PathsWished
 from framework.option_types import duration
-from framework.paths import Attributes, WantedPath
+from framework.paths import NOT_YET, Attributes, WantedPath
 
 AT_ONCE: Final = 8  # questions to Alluxio; who comes later waits, and holds no thread
 ENTRIES: Final = 1000  # of a folder in one answer, where no other number is asked for

@@ -11,6 +11,7 @@ from framework.commands.client import Client, Trouble
 from framework.commands.printing import answer
 from framework.commands.waiting import Standing
 from framework.model import ExitCode
+from framework.paths import told
 
 
 def _at(collection: str, path: str) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ def _keep(client: Client, options: argparse.Namespace, body: Mapping[str, Any]) 
     if "ttl" in body:
         kept.pop("ttl_action", None)
     found = client.put(*_at("paths", options.path), body={**kept, **body}).document
-    answer(options, found, lambda: show.plain(f"{found['path']}: wanted for good: {show_paths.wanted_of(found)}"))
+    answer(options, found, lambda: show.plain(f"{found['path']}: wanted for good: {told(found['wanted'])}"))
     return ExitCode.DONE
 
 

@@ -135,7 +135,8 @@ def cache_line(alluxio: Document) -> RenderableType:
     return row
 
 
-def status(health: Document, found: Document) -> RenderableType:
+def status(health: Document, found: Document, amiss: Iterable[tuple[str, RenderableType]] = ()) -> RenderableType:
+    """``amiss``: more that is not as it is wanted, each with a label."""
     wanted, waits, tasks = found["wanted"], found.get("waiting_for", {}), found["tasks"]
     numbers = ", ".join(_numbers(wanted))
     quiet = [task for task in tasks if task["phase"] in GOOD] if len(tasks) > LISTED else []
@@ -148,6 +149,7 @@ def status(health: Document, found: Document) -> RenderableType:
                 ("Cache", cache_line(found["alluxio"])),
                 *mounts_line(found.get("mounts", {})),
                 *((f"{kind} waits", str(reason)) for kind, reason in waits.items()),
+                *amiss,
             ]
         ),
         Text(""),

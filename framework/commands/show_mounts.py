@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from framework.commands.show import Document, facts, listing, plain
+from framework.namespace import how
 
 _STYLES: Final = {"mounted": "green", "foreign": "", "failing": "red"}
 _WOULD: Final = {
@@ -67,8 +68,7 @@ def summary(found: Document) -> Text:
 
 
 def _how(found: Document) -> str:
-    words = ["read-only" if found["readonly"] else "read and write", *(["shared"] if found["shared"] else [])]
-    return ", ".join(words)
+    return how(readonly=found["readonly"], shared=found["shared"])
 
 
 def _option(value: Any) -> str:

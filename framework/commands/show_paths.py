@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from framework.commands.show import Document, listing, plain, size
+from framework.paths import life, told
 from framework.words import counted
 
 HEAD = ("NAME", "SIZE", "IN MEMORY", "CACHED", "PINNED", "TTL", "COPIES", "PERSISTED")
@@ -32,7 +33,7 @@ def _row(entry: Document, name: str) -> tuple[object, ...]:
         "-" if folder else _percent(entry["in_memory_percent"]),
         "-" if folder else _percent(entry["cached_percent"]),
         plain("pinned", "cyan") if entry["pinned"] else "-",
-        life(entry),
+        _life(entry),
         "-" if folder else _copies(entry),
         _persisted(entry),
     )
@@ -47,17 +48,8 @@ def _persisted(entry: Document) -> Text:
     return plain(word.lower().replace("_", " "), "" if word == "PERSISTED" else "yellow")
 
 
-def life(entry: Document) -> str:
-    seconds = entry["ttl_seconds"]
-    return "-" if seconds is None else f"{_spoken(seconds)}, {entry['ttl_action']}"
-
-
-def _spoken(seconds: float) -> str:
-    """In the largest unit of which it is a whole number."""
-    for length, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= length and seconds % length == 0:
-            return f"{seconds / length:.0f}{unit}"
-    return f"{seconds:g}s"
+def _life(entry: Document) -> str:
+    return "-" if entry["ttl_seconds"] is None else life(entry)
 
 
 def _copies(entry: Document) -> str:
@@ -67,13 +59,13 @@ def _copies(entry: Document) -> str:
 
 def said(found: Document) -> Text:
     """What holds of a path after something was said of it."""
-    told = [
+    words = [
         "pinned" if found["pinned"] else "not pinned",
         f"ttl {life(found)}" if found["ttl_seconds"] is not None else "no ttl",
     ]
     if not found["folder"]:
-        told.append(f"copies: {_copies(found)}")
-    return plain(f"{found['path']}: {', '.join(told)}")
+        words.append(f"copies: {_copies(found)}")
+    return plain(f"{found['path']}: {', '.join(words)}")
 
 
 def wanted(found: Sequence[Document]) -> RenderableType:
@@ -81,26 +73,15 @@ def wanted(found: Sequence[Document]) -> RenderableType:
     return listing(
         ("PATH", "WANTED", "SO"),
         (
-            (one["path"], wanted_of(one), plain(one["reason"], "yellow") if one["reason"] else plain("yes", "green"))
+            (
+                one["path"],
+                told(one["wanted"]),
+                plain(one["reason"], "yellow") if one["reason"] else plain("yes", "green"),
+            )
             for one in found
         ),
         "nothing is wanted of any path for good",
     )
-
-
-def wanted_of(found: Document) -> str:
-    asked = found["wanted"]
-    told = []
-    if "pinned" in asked:
-        told.append("pinned" if asked["pinned"] else "not pinned")
-    if "ttl_seconds" in asked:
-        told.append("no ttl" if asked["ttl_seconds"] is None else f"ttl {life(asked)}")
-    if "replication_min" in asked:
-        told.append(f"at least {counted(asked['replication_min'], 'copy', 'copies')}")
-    if "replication_max" in asked:
-        most = asked["replication_max"]
-        told.append("no limit of copies" if most is None else f"at most {counted(most, 'copy', 'copies')}")
-    return ", ".join(told)
 
 
 def progress(found: Document) -> str:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from api_stage import serving
-from browser.scene import Scene, browser, cluster, fill
+from browser.scene import REASONS, Scene, browser, cluster, fill, furnished
 from framework.planner import State
 
 SENTENCES = (
@@ -24,7 +24,8 @@ SENTENCES = (
 def scenes() -> dict[str, State]:
     return {
         "calm": cluster(5),
-        "trouble": cluster(6, agents=4, down=(1,)),
+        "furnished": furnished(cluster(5)),
+        "trouble": furnished(cluster(6, agents=4, down=(1,))),
         "large": cluster(1000, down=(17, 230, 231)),
     }
 
@@ -34,13 +35,14 @@ def main(folder: Path) -> None:
         scene = Scene()
         with serving(Path(home)) as api:
             scene.api = api
+            api.standing_of_paths = dict(REASONS)
             for kind, text in SENTENCES:
                 api.chronicle.add(time.time(), kind, text)
             for name, state in scenes().items():
-                api.state, scene.workers = state, state.wanted.workers or 0
+                api.state = state
                 api.series._samples.clear()
                 fill(api.series, sum(worker.capacity for worker in state.cache.workers))
-                for width in (400, 1000, 1600):
+                for width in (390, 1000, 1280, 1600):
                     for dark in (False, True):
                         look.looks(width, 900, dark)
                         look.driver.get(f"{api.url}/")

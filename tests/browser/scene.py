@@ -18,10 +18,28 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from eventually import eventually
-from framework.model import CacheReport, CachingWorker, Failure, Kind, Record, Refusal, Report, TaskState
+from framework import paths
+from framework.model import (
+    CacheReport,
+    CachingWorker,
+    Failure,
+    GroupEntry,
+    HistoryEntry,
+    Kind,
+    Mount,
+    MountPoint,
+    MountRecord,
+    Record,
+    Refusal,
+    Report,
+    TaskState,
+)
+from framework.namespace import MARK
+from framework.paths import Attributes, WantedPath
 from framework.planner import State
 from framework.series import Sample, Series
-from stage import wanted
+from framework.state import MountCall
+from stage import wanted, with_groups
 
 GIB = 2**30
 CHROMIUM = shutil.which("chromium")
@@ -89,6 +107,52 @@ def cluster(workers: int = 3, agents: int | None = None, down: tuple[int, ...] =
         trouble="",
         cache=CacheReport("agent-0:1", "", tuple(caching), now),
         refusals=tuple(refusals),
+    )
+
+
+MOUNTED, FAILING = Mount("/lake", "s3://lake/tables"), Mount("/archive", "hdfs://namenode:8020/archive", readonly=True)
+NOTHING_LISTENS = (
+    "nothing listens at namenode:8020, where the store of hdfs://namenode:8020/archive should: correct the endpoint, "
+    "or start it"
+)
+FULL = "Alluxio refuses it: the file has 1 copy at most, and 2 are asked for; give it a higher maximum"
+REASONS = {"/lake/orders": "", "/lake/later": paths.ABSENT, "/lake/visits": FULL}
+
+
+def furnished(state: State) -> State:
+    """The same with a second group of one worker, three mounts of which one fails and one is somebody else's, and with
+    paths of which something is wanted; ``REASONS`` says how those stand.
+    """
+    now, entry = time.time(), GroupEntry("ssd", 1, {"worker-ssd": "200GB"})
+    want = with_groups(dataclasses.replace(state.wanted, mounts=(FAILING, MOUNTED)), (entry,))
+    group = dataclasses.replace(want.groups["worker-ssd"], count=1)
+    agent = "agent-ssd"
+    record = Record(
+        *(Kind.WORKER, 0, 1, "S-ssd", agent, {"rpc": 3, "web": 4}, group.configuration, now - 700),
+        deployed=True,
+        group="worker-ssd",
+    )
+    report = Report(record.task_id, TaskState.RUNNING, record.agent_id, now, now - 600, True, "")
+    worker = CachingWorker(agent, 3, 200 * GIB, 90 * GIB, True, (("MEM", GIB, GIB // 2), ("SSD", 199 * GIB, 89 * GIB)))
+    points = (
+        MountPoint("/", "s3://main"),
+        MountPoint("/lake", MOUNTED.uri, {MARK: "framework-1/1"}),
+        MountPoint("/scratch", "/mnt/scratch"),
+    )
+    return dataclasses.replace(
+        state,
+        wanted=dataclasses.replace(want, groups={"worker-ssd": group}),
+        records={**state.records, record.slot: record},
+        reports={**state.reports, record.task_id: report},
+        cache=dataclasses.replace(state.cache, workers=(*state.cache.workers, worker), mounts=points),
+        history=(HistoryEntry(1, now, "configuration-1", 1, 3, 0, {}, groups=(entry,), mounts=(FAILING, MOUNTED)),),
+        mounts={"/lake": MountRecord(MOUNTED, "framework-1/1", now - 600, proved=True)},
+        mount_calls={"/archive": MountCall(FAILING, 9, now - 2, answered_at=now - 1, reason=NOTHING_LISTENS)},
+        paths=(
+            WantedPath("/lake/later", Attributes(ttl=7 * 86_400)),
+            WantedPath("/lake/orders", Attributes(pinned=True)),
+            WantedPath("/lake/visits", Attributes(replication_min=2)),
+        ),
     )
 
 

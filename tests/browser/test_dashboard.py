@@ -11,7 +11,21 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from api_stage import Api, serving
-from browser.scene import AXE, CHROMEDRIVER, CHROMIUM, IN_CI, Browser, Scene, browser, cluster, fill
+from browser.scene import (
+    AXE,
+    CHROMEDRIVER,
+    CHROMIUM,
+    FULL,
+    IN_CI,
+    NOTHING_LISTENS,
+    REASONS,
+    Browser,
+    Scene,
+    browser,
+    cluster,
+    fill,
+    furnished,
+)
 from eventually import eventually
 from framework.api.safety import Safety
 from framework.api.tokens import Tokens
@@ -134,6 +148,40 @@ def change_group(api: Api, method: str, **more: Any) -> None:
     api.chronicle.add(time.time(), "scale", "the group ssd was changed")
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_storages_and_wanted_paths_say_where_they_stand_and_why(look: Browser, scene: Scene, width: int) -> None:
+    look.looks(width, 900)
+    scene.api.state = furnished(cluster(3))
+    scene.api.standing_of_paths = dict(REASONS)
+    open_page(look, scene.api)
+    look.shows("#verdict", "1 storage is not mounted as wanted")
+    assert f"/archive: {NOTHING_LISTENS}" in look.text("#verdict")
+    archive = in_one_line(look, "#mounts [data-path='/archive']")
+    assert archive.startswith(
+        f"/archive hdfs://namenode:8020/archive read-only failing: {NOTHING_LISTENS}; it is tried"
+    )
+    lake, scratch = (in_one_line(look, f"#mounts [data-path='{path}']") for path in ("/lake", "/scratch"))
+    assert lake == "/lake s3://lake/tables read and write; mounted by this service mounted"
+    assert scratch.endswith("mounted by somebody else foreign: somebody else mounted it; it is left alone")
+    assert in_one_line(look, "#paths") == (
+        f"Wanted of paths 3 /lake/visits at least 2 copies failing: {FULL} "
+        "/lake/later ttl 7d, free waiting: it is not there yet /lake/orders pinned made"
+    )
+    assert "default 3 of 3 ready\nssd 1 of 1 ready\nworker-ssd 200GB" in look.text("#cache")
+    assert not look.is_wider_than_it_looks()
+    # Nothing of a sentence lies where one has to scroll for it.
+    assert look.driver.execute_script(
+        "return [...document.querySelectorAll('#mounts p, #paths p')]"
+        ".every((one) => one.scrollWidth <= one.clientWidth && one.getBoundingClientRect().right <= innerWidth)"
+    )
+    scene.api.standing_of_paths = {**REASONS, "/lake/later": ""}  # no event tells this: it shows within ten seconds
+    look.shows("#paths [data-path='/lake/later']", "made")
+
+
+def in_one_line(look: Browser, selector: str) -> str:
+    return " ".join(look.text(selector).split())
+
+
 def test_what_would_wait_is_told_before(look: Browser, scene: Scene) -> None:
     scene.api.state = cluster(4, agents=3)
     open_page(look, scene.api)
@@ -200,7 +248,8 @@ def test_a_scheduler_that_is_gone_is_no_calm_sea(chromium: Browser, tmp_path: Pa
 @pytest.mark.parametrize("width", [400, 1600])
 def test_everybody_can_use_it(look: Browser, scene: Scene, width: int, dark: bool) -> None:
     fill(scene.api.series)
-    scene.happens(cluster(6, agents=4, down=(1,)), "launch", "launching worker-0.1 on agent agent-1")
+    scene.api.standing_of_paths = dict(REASONS)
+    scene.happens(furnished(cluster(6, agents=4, down=(1,))), "launch", "launching worker-0.1 on agent agent-1")
     change_group(scene.api, "PUT", json={"count": "all", "options": {"worker-ssd": "2GB"}})
     look.looks(width, 900, dark)
     open_page(look, scene.api)

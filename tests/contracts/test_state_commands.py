@@ -13,7 +13,8 @@ import pytest
 from framework import wire
 from framework.cli import main
 from framework.memory import Kept
-from framework.model import ExitCode, GroupEntry, HistoryEntry, Kind, Mount, Record, Volume
+from framework.model import ExitCode, GroupEntry, HistoryEntry, Kind, Mount, MountRecord, Record, Volume
+from framework.paths import NO_LIMIT, Attributes, WantedPath
 from framework.state_commands import lines
 from framework.store import StoreError, StoreNewer
 from framework.zookeeper import Session, ZooKeeperStore, connect
@@ -108,6 +109,31 @@ def test_a_page_says_which_mounts_came_and_went() -> None:
         "/s3 is s3://b, mounted with other options",
         "/s3 is s3://b, a new mount",
         "-",
+    ]
+
+
+def test_a_page_lists_mounts_and_what_is_wanted_of_paths() -> None:
+    lake, old = Mount("/lake", "s3://lake", readonly=True, shared=True), Mount("/old", "s3://old")
+    kept = Kept(
+        history=(dataclasses.replace(FIRST, mounts=(lake, Mount("/new", "s3://new"))),),
+        mounts={
+            "/lake": MountRecord(lake, "f/1", 60.0, proved=True),
+            "/old": MountRecord(old, "f/2", 0.0),
+        },
+        paths=(
+            WantedPath("/lake/orders", Attributes(pinned=True)),
+            WantedPath("/lake/visits", Attributes(ttl=7 * 86_400.0, replication_max=NO_LIMIT)),
+        ),
+    )
+    assert lines(kept, "x", None)[-8:] == [
+        "MOUNT  STORAGE    HOW                STANDS",
+        "/lake  s3://lake  read-only, shared  wanted, made 1970-01-01 00:01:00Z",
+        "/new   s3://new   read and write     wanted",
+        "/old   s3://old   read and write     wanted no more, asked for 1970-01-01 00:00:00Z",
+        "",
+        "PATH          WANTED FOR GOOD",
+        "/lake/orders  pinned",
+        "/lake/visits  ttl 7d, free, no limit of copies",
     ]
 
 

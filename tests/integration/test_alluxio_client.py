@@ -51,7 +51,8 @@ def test_a_file_goes_through_a_real_cluster_and_its_blocks_outlive_the_worker_pr
         for write_type in (WriteType.MUST_CACHE, WriteType.CACHE_THROUGH):
             files.write(f"/proof/{write_type}", content, write_type=write_type, block_size=4 << 20)
             assert files.read(f"/proof/{write_type}") == content
-        assert (cluster.folder / "under-storage/proof/CACHE_THROUGH").read_bytes() == content
+        through = cluster.folder / "under-storage/proof/CACHE_THROUGH"
+        assert (through.read_bytes(), through.stat().st_mode & 0o777) == (content, 0o644)
         assert [status.path for status in files.list("/proof")] == ["/proof/CACHE_THROUGH", "/proof/MUST_CACHE"]
 
         cached = files.status("/proof/MUST_CACHE")

@@ -197,6 +197,12 @@ def test_metrics_tell_of_the_cluster_and_of_alluxio(cluster: LocalCluster) -> No
         "heap_bytes",
     ):
         assert f"alluxio_primary_{name}" in served
+    with cluster.files() as files:
+        files.write("/metrics/through", CONTENT, write_type=WriteType.THROUGH, block_size=BLOCK)
+        assert files.read("/metrics/through") == CONTENT
+        [root] = files.mount_table()
+    read = f'alluxio_primary_storage_read_bytes_total{{storage="{root.under_storage}"}}'
+    wait_until(look, lambda found: found[read] >= len(CONTENT), "what was read from the storage at the root")
 
 
 def test_clients_find_their_configuration(cluster: LocalCluster) -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from framework.alluxio.answers import Unavailable
 from framework.alluxio.files import AlluxioAway, AlluxioError, Files, WriteType
-from framework.alluxio.keeper import ABSENT, look
+from framework.alluxio.keeper import look
 from framework.alluxio.masters import Masters
 from framework.alluxio.methods import Method
 from framework.alluxio.paths import LoadProgress, LoadState, PathAbsent, Paths
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
-from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath
+from framework.paths import ABSENT, NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath
 from integration.alluxio_processes import Cluster, registered, started, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]

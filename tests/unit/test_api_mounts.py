@@ -103,7 +103,7 @@ def test_the_mark_is_nobody_elses_business(api: Api) -> None:
     assert (shown["state"], shown["own"], shown["options"]) == ("mounted", True, {})
     text = api.get("/metrics").text
     assert 'alluxio_mesos_mounts{state="made"} 1.0' in text
-    assert "<td>s3://b</td>" in api.get("/v1/dashboard").text
+    assert "<b>/s3</b> s3://b<br>" in api.get("/v1/dashboard").text
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_the_mark_is_nobody_elses_business(api: Api) -> None:
         ("/a", {"uri": "gs://b"}, "there is no under-storage for gs://"),
         ("/a", {"uri": "bucket"}, "'bucket' is no address"),
         ("/a", {"uri": "/d/deeper"}, "uri: /d/deeper overlaps with /d, which has its place at /"),
-        ("/a/", {"uri": "s3://b"}, "is not normal"),
-        ("/a%2F..%2Fb", {"uri": "s3://b"}, "is not normal"),
+        ("/a/", {"uri": "s3://b"}, "a part of it is empty"),
+        ("/a%2F..%2Fb", {"uri": "s3://b"}, "a part of it is empty"),
     ],
 )
 def test_bad_input(api: Api, path: str, body: Any, words: str) -> None:

@@ -15,8 +15,10 @@ from api_stage import Api, serving
 from command_line import Run, in_terminal, runner
 from framework.commands import waiting
 from framework.commands.waiting import Standing
+from framework.commands.show_amiss import MOST
 from framework.model import CacheReport, ExitCode, MountPoint, MountRecord
 from framework.namespace import MARK
+from framework.paths import ABSENT, Attributes, WantedPath
 from framework.state import MountCall
 
 MOUNT = ("mount", "/data/s3", "s3://b/x", "a.b=1", "--secret", "s3a.secretKey=key", "--readonly")
@@ -108,6 +110,38 @@ def test_a_countdown_is_no_news_where_no_terminal_is(monkeypatch: pytest.MonkeyP
     steps = iter([*((1, sentence) for sentence in sentences), (1, "wrong keys"), (0, "done")])
     waiting.until(lambda: Standing(*next(steps), None), 10, Console(file=said, width=200))
     assert said.getvalue().splitlines() == [sentences[0], "wrong keys", "done"]
+
+
+def test_the_status_says_in_one_line_each_what_is_not_as_it_is_wanted(run: Run, api: Api) -> None:
+    assert "not_as_wanted" not in run("status")[1]
+    assert json.loads(run("status", "--json")[1])["not_as_wanted"] == []
+    run("mount", "/s3", "s3://b", "--yes")
+    call = MountCall(api.state.wanted.mounts[0], 1, 0.5, answered_at=0.7, reason="there is no bucket b: make it")
+    names = [f"/later/{number}" for number in range(MOST)]
+    wanted = [WantedPath(path, Attributes(pinned=True)) for path in ("/done", *names, "/full")]
+    api.state = dataclasses.replace(api.state, mount_calls={"/s3": call}, paths=tuple(wanted))
+    api.standing_of_paths = {"/done": "", "/full": "2 copies are too many", **dict.fromkeys(names, ABSENT)}
+    code, out, _ = run("status")
+    lines = [" ".join(line.split()) for line in out.splitlines() if line.startswith(("mount", "path"))]
+    assert (code, lines) == (
+        ExitCode.DONE,
+        [
+            "mount fails /s3 (s3://b): there is no bucket b: make it; it is tried again in 0 s",
+            "path fails /full (pinned): 2 copies are too many; want something else of it, or let it go with "
+            "`alluxio-mesos forget /full`",
+            *(f"path waits {path} (pinned): it is not there yet; it is made so when it comes" for path in names[:-1]),
+            "paths and 1 more; `alluxio-mesos wanted` lists all",
+        ],
+    )
+    first, second, *_ = json.loads(run("status", "--json")[1])["not_as_wanted"]
+    assert (first["kind"], first["path"], first["state"]) == ("mount", "/s3", "failing")
+    assert second == {
+        "kind": "path",
+        "path": "/full",
+        "wanted": "pinned",
+        "state": "failing",
+        "reason": "2 copies are too many",
+    }
 
 
 def test_one_that_is_asked_for_otherwise_meanwhile(run: Run, api: Api) -> None:

@@ -17,8 +17,21 @@ from api_stage import Api, is_problem, serving
 from framework.alluxio.figures import Figures, WorkerFigures
 from framework.api.metrics import Facts, Metrics
 from framework.messages import Offered, Subscribed
-from framework.model import CacheReport, CachingWorker, Failure, Kind, Offer, Record, Report, TaskState
+from framework.model import (
+    CacheReport,
+    CachingWorker,
+    Failure,
+    Kind,
+    Mount,
+    MountPoint,
+    Offer,
+    Record,
+    Report,
+    TaskState,
+)
+from framework.paths import ABSENT, Attributes, WantedPath
 from framework.planner import State
+from framework.state import MountCall
 from framework.tally import Tally
 from stage import wanted
 
@@ -62,6 +75,8 @@ PRIMARY = {
     "Cluster.BytesReadCache": 750.0,
     "Cluster.BytesReadUfsAll": 250.0,
     "Cluster.CacheHitRate": 0.75,
+    "Cluster.BytesReadPerUfs.UFS:s3:%2F%2Flake%2Ev2%2Ftables": 200.0,
+    "Cluster.BytesWrittenPerUfs.UFS:null": 20.0,
     "Master.TotalRpcs.count": 42.0,
     "Master.TotalRpcs.p99": 21.5,
     "Master.CreateFileOps": 3.0,
@@ -191,11 +206,33 @@ def test_alluxios_own_word() -> None:
     assert value(found, "alluxio_primary_rpc_p99_seconds") == pytest.approx(0.0215)
     assert value(found, "alluxio_primary_operations_total", operation="create_file") == 3
     assert value(found, "alluxio_primary_journal_entries_since_checkpoint", journal="BlockMaster") == 7
+    assert value(found, "alluxio_primary_storage_read_bytes_total", storage="s3://lake.v2/tables") == 200
+    assert not any("null" in dict(labels).values() for _, labels in found)
     # -1 is Alluxio's word for "not known".
     assert not any(name == "alluxio_primary_under_storage_bytes" for name, _ in found)
     silent = samples(facts(cluster(), figures=Figures()))
     assert value(silent, "alluxio_primary_answers") == 0
     assert not any(name == "alluxio_primary_hit_ratio" for name, _ in silent)
+
+
+def test_storages_and_wanted_paths() -> None:
+    failing, made = Mount("/archive", "hdfs://n:8020/a"), Mount("/lake", "s3://lake")
+    state = dataclasses.replace(
+        cluster(),
+        wanted=dataclasses.replace(wanted(workers=2), mounts=(failing, made)),
+        cache=CacheReport("m:1", "", at=1000.0, mounts=(MountPoint("/", "/d"), MountPoint("/lake", "s3://lake"))),
+        mount_calls={"/archive": MountCall(failing, 1, 998.0, answered_at=999.0, reason="nothing listens")},
+        paths=tuple(WantedPath(path, Attributes(pinned=True)) for path in ("/a", "/b", "/c", "/d")),
+    )
+    found = samples(facts(state, kept_paths={"/a": "", "/b": ABSENT, "/c": "it is full"}))
+    by_name = {
+        name: {state: value(found, name, state=state) for state in ("wanted", "made", "failing")}
+        for name in ("alluxio_mesos_mounts", "alluxio_mesos_wanted_paths")
+    }
+    assert by_name == {
+        "alluxio_mesos_mounts": {"wanted": 2, "made": 1, "failing": 1},
+        "alluxio_mesos_wanted_paths": {"wanted": 4, "made": 1, "failing": 1},
+    }
 
 
 def test_series_are_bounded_whatever_the_number_of_workers() -> None:
@@ -289,7 +326,8 @@ def _sources() -> list[str]:
     """The names that Alluxio's figures come by."""
     module = (Path(__file__).parents[2] / "framework" / "api" / "metrics.py").read_text()
     fixed = re.findall(r'"((?:Cluster|Master|heap)\.[\w.]+)"', module)
-    return [*fixed, "Master.CreateFileOps", "Master.JournalEntriesSinceCheckPoint.BlockMaster"]
+    by_storage = [f"{prefix}%2Fdata" for prefix in re.findall(r'"(Cluster\.\w+\.UFS:)"', module)]
+    return [*fixed, *by_storage, "Master.CreateFileOps", "Master.JournalEntriesSinceCheckPoint.BlockMaster"]
 
 
 _SELECTOR = re.compile(r"\b((?:alluxio|process)_\w+)(?:\{([^}]*)\})?")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 
@@ -20,7 +22,20 @@ from framework.model import (
     Report,
     TaskState,
 )
-from framework.overview import MANY, MOST, GroupShown, Overview, Tone, Usage, Verdict, overview, size
+from framework.overview import (
+    MANY,
+    MOST,
+    MOST_PATHS,
+    GroupShown,
+    Overview,
+    PathShown,
+    Tone,
+    Usage,
+    Verdict,
+    overview,
+    size,
+)
+from framework.paths import ABSENT, NO_LIMIT, NO_TTL, NOT_YET, Attributes, WantedPath
 from framework.planner import State
 from framework.plans import Phase, Plan, Status, Step
 from framework.series import Sample
@@ -74,9 +89,15 @@ def killed(state: State, slot: str) -> State:
     return dataclasses.replace(state, reports=reports, cache=cache, failures={slot: Failure(1, NOW, "it was killed")})
 
 
-def looked_at(state: State, trouble: str = "", samples: tuple[Sample, ...] = (), *more: Plan) -> Overview:
+def looked_at(
+    state: State,
+    trouble: str = "",
+    samples: tuple[Sample, ...] = (),
+    *more: Plan,
+    kept_paths: Mapping[str, str] = MappingProxyType({}),
+) -> Overview:
     found = (plans.deployment(state, NOW), plans.recovery(state, NOW), *more)
-    return overview(state, configuration(), trouble, samples, found, NOW)
+    return overview(state, configuration(), trouble, samples, found, kept_paths, NOW)
 
 
 def test_all_is_well() -> None:
@@ -221,6 +242,30 @@ def test_groups_are_shown_where_there_are_several() -> None:
 
 def test_a_group_that_goes_is_shown_until_its_last_worker_has_left() -> None:
     assert looked_at(grouped()).groups == (GroupShown("default", 2, 2, {}), GroupShown("ssd", 0, 0, {}))
+
+
+def test_wanted_paths_the_most_urgent_first() -> None:
+    asked = (
+        WantedPath("/a", Attributes(pinned=True)),
+        WantedPath("/b", Attributes(ttl=3600.0)),
+        WantedPath("/c", Attributes(replication_min=2, replication_max=NO_LIMIT)),
+        WantedPath("/d", Attributes(ttl=NO_TTL)),
+    )
+    state = dataclasses.replace(cluster(), paths=asked)
+    found = looked_at(state, kept_paths={"/a": "", "/b": ABSENT, "/c": "it is full"})
+    assert found.paths == (
+        PathShown("/c", "at least 2 copies, no limit of copies", Tone.BAD, "failing", "it is full"),
+        PathShown("/b", "ttl 1h, free", Tone.BUSY, "waiting", ABSENT),
+        PathShown("/d", "no ttl", Tone.BUSY, "waiting", NOT_YET),
+        PathShown("/a", "pinned", Tone.GOOD, "made", ""),
+    )
+    assert found.verdict == Verdict(Tone.BAD, "1 path is not as wanted", "/c: it is full")
+    two = looked_at(state, kept_paths={"/a": "it is away", "/c": "it is full"})
+    assert two.verdict == Verdict(Tone.BAD, "2 paths are not as wanted", "/a: it is away")
+    # What has not come yet is nobody's trouble.
+    assert looked_at(state).verdict.headline == "All is well"
+    many = tuple(WantedPath(f"/{number}", Attributes(pinned=True)) for number in range(MOST_PATHS + 2))
+    assert looked_at(dataclasses.replace(state, paths=many)).more_paths == 2
 
 
 def test_the_last_hour() -> None:

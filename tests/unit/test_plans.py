@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from framework import plans
 from framework.messages import CacheSeen, Offered, Subscribed, Updated
-from framework.model import CacheReport, Journal, Offer, Range, Report, Resource, TaskState
+from framework.model import CacheReport, Failure, Journal, Offer, Range, Report, Resource, TaskState
 from framework.plans import Plan, Status
 from stage import Stage, wanted
 
@@ -92,11 +92,27 @@ def test_what_was_deployed_stays_so_and_its_return_is_recovery() -> None:
     assert told(recovery(stage)) == {"worker-1": ("starting", "launched, no word of it yet")}
 
 
+def test_an_end_that_was_wanted_is_no_failure() -> None:
+    """It neither counts, nor is its reason told as one; what failed before stays counted."""
+    stage = deployed()
+    waits = "it waits for 600 s more for an offer of its own agent 127.0.0.12"
+    stage.now += 10
+    update(stage, "worker-1.1", TaskState.KILLED, "the scheduler asked for it")
+    assert told(recovery(stage)) == {"worker-1": ("pending", waits)}
+    assert stage.state.failures == {}
+    offer(stage, 2)
+    update(stage, "worker-1.2", TaskState.FAILED, "no disk is left")
+    offer(stage, 2)
+    update(stage, "worker-1.3", TaskState.KILLED, "the scheduler asked for it")
+    assert told(recovery(stage)) == {"worker-1": ("pending", f"{waits}; it failed once, last: no disk is left")}
+    assert stage.state.failures == {"worker-1": Failure(1, stage.now, "no disk is left")}
+
+
 def test_what_was_wrong_with_the_last_offer_is_told_until_the_slot_runs() -> None:
     stage = deployed()
     stage.now += 10
     update(stage, "worker-1.1", TaskState.KILLED)
-    waits = "it waits for 590 s more for an offer of its own agent 127.0.0.12; it failed once, last: TASK_KILLED"
+    waits = "it waits for 590 s more for an offer of its own agent 127.0.0.12"
     small = Offer("O9", "S2", "127.0.0.12", (Resource("cpus", "alluxio", 8000), Resource("mem", "alluxio", 512_000)))
     stage.now += 10
     stage.play(Offered((small,), stage.now))

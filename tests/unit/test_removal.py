@@ -215,6 +215,32 @@ def test_what_is_offered_is_given_back_at_once_as_no_task_uses_it() -> None:
     assert answer.holdings == (orphan,)
 
 
+def test_what_is_given_back_stays_a_step_of_the_plan() -> None:
+    stage = deployed(ssd=1024)
+    held = volume_of(stage)
+    leaving(stage)
+    end_all(stage)
+    assert volume_steps(stage) == {"worker-0": ("pending", "waits for an offer of agent 127.0.0.12, which holds them")}
+    stage.play(offer(stage, 2, held))
+    passing(stage, 60)
+    stage.play(offer(stage, 2))  # without it, long after it was given back
+    assert stage.store.load().records["worker-0"].volumes == ()
+    assert volume_steps(stage) == {"worker-0": ("ready", "agent 127.0.0.12 holds none any more")}
+
+
+def test_who_had_no_volumes_has_no_such_step() -> None:
+    stage = deployed()
+    leaving(stage)
+    end_all(stage)
+    assert volume_steps(stage) == {}
+
+
+def volume_steps(stage: Stage) -> dict[str, tuple[str, str]]:
+    plan = plans.uninstallation(stage.state, stage.now)
+    [volumes] = [phase for phase in plan.phases if phase.name == "volumes"]
+    return {step.name: (step.status.value, step.message) for step in volumes.steps}
+
+
 def test_an_agent_that_never_offers_its_volume_is_named_in_the_end() -> None:
     stage = deployed(ssd=1024)
     leaving(stage)

@@ -13,6 +13,9 @@ import pytest
 
 from framework.alluxio.files import AlluxioAway, AlluxioError, Files
 from framework.alluxio.masters import Masters
+from framework.alluxio.methods import COMPLETE_FILE, CREATE_FILE
+from framework.alluxio.stubs import common_pb2 as common
+from framework.alluxio.stubs import file_system_master_pb2 as file
 
 Serve = Callable[..., Any]
 SAFE_MODE = (grpc.StatusCode.UNAVAILABLE, "Alluxio master is in safe mode. Please try again later.")
@@ -64,3 +67,13 @@ def test_a_removal_that_was_done_though_its_answer_was_lost_is_done(serve: Serve
     with Masters([server.address]) as masters, Files(masters, retry_seconds=20) as files:
         files.delete("/a")
     assert server.calls == ["Remove", "Exists"]
+
+
+def test_what_it_writes_may_be_read_by_everybody_and_written_by_its_owner(serve: Serve) -> None:
+    server = serve(answers={CREATE_FILE: file.CreateFilePResponse(), COMPLETE_FILE: file.CompleteFilePResponse()})
+    with Masters([server.address]) as masters, Files(masters) as files:
+        files.write("/a", b"", worker="127.0.0.1:1")  # which is not asked, as there is nothing to write
+    options = server.asked[0][1].options
+    bits = (options.mode.ownerBits, options.mode.groupBits, options.mode.otherBits)
+    assert bits == (common.READ_WRITE, common.READ, common.READ)
+    assert (options.replicationMax, options.commonOptions.ttl) == (-1, -1)

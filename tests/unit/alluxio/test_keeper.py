@@ -10,9 +10,9 @@ import pytest
 from eventually import eventually
 from fake_namespace import file, folder
 from framework.alluxio.files import AlluxioAway, AlluxioError
-from framework.alluxio.keeper import ABSENT, Keeper, difference, look
+from framework.alluxio.keeper import Keeper, difference, look
 from framework.alluxio.paths import PathAbsent, PathStatus
-from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath, is_below
+from framework.paths import ABSENT, NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath, is_below
 
 
 class Namespace:
