@@ -14,8 +14,8 @@ from rich.console import Console
 from api_stage import Api, serving
 from command_line import Run, in_terminal, runner
 from framework.commands import waiting
-from framework.commands.waiting import Standing
 from framework.commands.show_amiss import MOST
+from framework.commands.waiting import Standing
 from framework.model import CacheReport, ExitCode, MountPoint, MountRecord
 from framework.namespace import MARK
 from framework.paths import ABSENT, Attributes, WantedPath
