@@ -102,8 +102,8 @@ def test_of_many_workers_each_has_its_turn() -> None:
 
 def test_workers_that_left_are_forgotten() -> None:
     with serving([WORKER]) as worker:
-        targets = {"worker-0": worker.address, "worker-1": worker.address}
-        with polling(Targets("", targets)) as poller:
+        both = Targets("", {"worker-0": worker.address, "worker-1": worker.address})
+        with polling(both) as poller:
             eventually(lambda: len(poller.figures.workers) == 2, "both are heard")
-            del targets["worker-1"]
+            poller._targets = lambda: Targets("", {"worker-0": worker.address})
             eventually(lambda: set(poller.figures.workers) == {"worker-0"}, "one is forgotten")
