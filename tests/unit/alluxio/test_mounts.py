@@ -79,7 +79,7 @@ MOUNT = Mount("/s3", "s3://data/x")
         ),
         (
             f"{ACQUIRED}Ufs path s3://data/x does not exist",
-            "there is no s3://data/x: make it in the store, or correct the name",
+            "there is no folder s3://data/x: make it in the store, or correct the name",
         ),
         (
             f"{ACQUIRED}java.net.ConnectException: Call From vm/127.0.0.1 to localhost:9 failed on connection "
@@ -98,6 +98,24 @@ MOUNT = Mount("/s3", "s3://data/x")
         (
             f"{ACQUIRED}Failed to mount s3://data/x at /s3: \nFile /s3 creation failed. Component 1(a) does not exist",
             "the folder around /s3 is missing (a): make it first (alluxio fs mkdir), or choose another path",
+        ),
+        (
+            f"{ACQUIRED}org.apache.hadoop.security.AccessControlException: Permission denied: user=lake, "
+            'access=EXECUTE, inode="/closed":somebody:supergroup:drwx------\n'
+            "\tat org.apache.hadoop.hdfs.server.namenode.FSPermissionChecker.check(FSPermissionChecker.java:506)\n",
+            "HDFS lets the user lake not into /closed (EXECUTE): give that user the right, or have the tasks be "
+            "another one there (HADOOP_USER_NAME in --environment)",
+        ),
+        (
+            f"{ACQUIRED}java.io.IOException: Unsupported operation for WebUnderFileSystem.",
+            "Alluxio's WebUnderFileSystem cannot do what Alluxio does with each storage that it mounts: choose another "
+            "under-storage",
+        ),
+        (
+            f"{ACQUIRED}java.io.IOException: what nobody has seen\n"
+            "\tat java.base/java.security.AccessController.doPrivileged(AccessController.java:712)\n"
+            "\tat org.apache.hadoop.ipc.Server$Handler.run(Server.java:3048)\n\n",
+            "Alluxio refuses it: java.io.IOException: what nobody has seen",
         ),
         ("the-key is something that nobody has seen", "Alluxio refuses it: *** is something that nobody has seen"),
     ],
