@@ -164,7 +164,7 @@ def _room(folders: Sequence[Folder]) -> Iterable[str]:
     file_system = os.statvfs(folders[0].path)
     size = file_system.f_blocks * file_system.f_frsize
     free = file_system.f_bavail * file_system.f_frsize + sum(_held(folder.path) for folder in folders)
-    names = " and ".join(f"{folder.path} ({folder.purpose})" for folder in folders)
+    names = " and ".join(f"{folder.path} ({folder.purpose})" for folder in folders if folder.bytes)
     asked = f"but {_mebibytes(wanted)} are asked for; make that file system larger or ask for less"
     if size < wanted:
         yield f"The file system of {names} has {_mebibytes(size)} in all, {asked}."

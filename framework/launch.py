@@ -267,6 +267,11 @@ def _conf(kind: Kind, process: str) -> str:
 
 
 def _directories(configuration: Configuration, record: Record) -> list[dict[str, Any]]:
+    temporary = {"path": site.TEMPORARY, "bytes": 0, "purpose": "temporary files"}
+    return [*_kept_directories(configuration, record), temporary]
+
+
+def _kept_directories(configuration: Configuration, record: Record) -> list[dict[str, Any]]:
     match record.kind:
         case Kind.MASTER:
             base = site.journal_base(configuration, record.slot)

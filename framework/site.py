@@ -108,6 +108,10 @@ def tiers(configuration: Configuration, record: Record) -> tuple[Tier, ...]:
 # Properties -----------------------------------------------------------------------------------------------------------
 
 
+# Where a file lies on its way into an object storage. Alluxio does not make the folder.
+TEMPORARY: Final = "${SANDBOX}/tmp"
+
+
 def properties(
     configuration: Configuration, record: Record, masters: Sequence[Record], process: str = ""
 ) -> dict[str, str]:
@@ -119,7 +123,7 @@ def properties(
         "alluxio.security.authentication.type": configuration.security,
         "alluxio.security.authorization.permission.enabled": str(configuration.security == "SIMPLE").lower(),
         "alluxio.master.mount.table.root.ufs": configuration.under_storage,
-        "alluxio.tmp.dirs": "${SANDBOX}/tmp",
+        "alluxio.tmp.dirs": TEMPORARY,
         "alluxio.work.dir": "${SANDBOX}",
         # An agent has no business to report to a foreign server.
         "alluxio.master.update.check.enabled": "false",

@@ -48,6 +48,9 @@ class S3Server:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
+    def read(self, bucket: str, key: str) -> bytes:
+        return (self._buckets / bucket / key).read_bytes()
+
     def start(self) -> None:
         flags = ["-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         main = ["org.gaul.s3proxy.Main", "--properties", str(self._configuration)]

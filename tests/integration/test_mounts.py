@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600, method="signal")
 
 HELLO = b"hello from S3\n"
 HELLO_HDFS = b"hello from HDFS\n"
+WRITTEN = b"written through\n"
 HDFS_USER = "lake"  # whom Alluxio's processes are for HDFS
 
 
@@ -116,6 +117,25 @@ def reads(cluster: LocalCluster, path: str) -> bytes:
         return files.read(path)
 
 
+def writes(cluster: LocalCluster, path: str) -> None:
+    with cluster.files() as files:
+        files.write(path, WRITTEN, write_type=WriteType.CACHE_THROUGH)
+
+
+def asks_to_persist(cluster: LocalCluster, path: str) -> None:
+    url = f"http://127.0.0.1:{cluster.first_port}/v1/paths{path}"
+    answer = requests.post(url, json={"operation": "persist"}, timeout=30)
+    assert (answer.status_code, answer.json()["files"]) == (202, 1), answer.text
+
+
+def is_persisted(cluster: LocalCluster, path: str) -> None:
+    def word() -> str:
+        with cluster.files() as files:
+            return files.status(path).persistence
+
+    wait_until(word, lambda found: found == "PERSISTED", f"{path} is persisted")
+
+
 def gone(cluster: LocalCluster, path: str) -> None:
     def look() -> int:
         return requests.get(f"http://127.0.0.1:{cluster.first_port}/v1/mounts{path}", timeout=5).status_code
@@ -143,6 +163,8 @@ def test_a_bucket_is_mounted_read_changed_and_unmounted(cluster: LocalCluster, s
     assert asked(done)["does"] == "mount"
     stands(cluster, "/s3")
     assert reads(cluster, "/s3/hello.txt") == HELLO
+    writes(cluster, "/s3/written.txt")
+    assert store.read("data", "folder/written.txt") == WRITTEN
 
     late = requests.put(
         f"http://127.0.0.1:{cluster.first_port}/v1/mounts/s3",
@@ -174,14 +196,15 @@ def test_hdfs_is_mounted_read_written_and_unmounted(cluster: LocalCluster, hdfs:
     stands(cluster, "/hdfs")
     assert reads(cluster, "/hdfs/hello.txt") == HELLO_HDFS
     with cluster.files() as files:
-        files.write("/hdfs/through.txt", b"written through\n", write_type=WriteType.CACHE_THROUGH)
+        files.write("/hdfs/through.txt", WRITTEN, write_type=WriteType.CACHE_THROUGH)
         files.write("/hdfs/folder/later.txt", b"persisted\n", write_type=WriteType.MUST_CACHE)
-        assert hdfs.read("/open/through.txt") == b"written through\n"
+        assert hdfs.read("/open/through.txt") == WRITTEN
         assert hdfs.owner("/open/through.txt") == HDFS_USER
         assert not hdfs.has("/open/folder/later.txt")
-        persists(cluster, "/hdfs/folder/later.txt")
+        asks_to_persist(cluster, "/hdfs/folder/later.txt")
+        is_persisted(cluster, "/hdfs/folder/later.txt")
         assert hdfs.read("/open/folder/later.txt") == b"persisted\n"
-        files.remove("/hdfs/through.txt")
+        files.delete("/hdfs/through.txt")
         assert not hdfs.has("/open/through.txt")
     asked(delete(cluster, "/hdfs"))
     gone(cluster, "/hdfs")
@@ -217,14 +240,11 @@ def test_a_namenode_in_safe_mode_is_read_and_what_is_persisted_waits(cluster: Lo
             with pytest.raises(AlluxioError, match="Name node is in safe mode"):
                 files.write("/safe/through.txt", b"through\n", write_type=WriteType.THROUGH)
             files.write("/safe/waits.txt", b"waits\n", write_type=WriteType.MUST_CACHE)
-        path = requests.post(
-            f"http://127.0.0.1:{cluster.first_port}/v1/paths/safe/waits.txt", json={"operation": "persist"}, timeout=30
-        )
-        assert path.status_code == 202, path.text
+        asks_to_persist(cluster, "/safe/waits.txt")
         assert not hdfs.has("/open/waits.txt")
     finally:
         hdfs.safe_mode("leave")
-    persists(cluster, "/safe/waits.txt")
+    is_persisted(cluster, "/safe/waits.txt")
     assert hdfs.read("/open/waits.txt") == b"waits\n"
     asked(delete(cluster, "/safe"))
     gone(cluster, "/safe")
@@ -236,22 +256,10 @@ def test_an_under_storage_that_a_jar_brings_is_mounted_and_read(cluster: LocalCl
     asked(put(cluster, "/obs", uri="obs://more/folder", options={**keys, "fs.obs.endpoint": store.endpoint}))
     stands(cluster, "/obs")
     assert reads(cluster, "/obs/hello.txt") == HELLO
+    writes(cluster, "/obs/written.txt")
+    assert store.read("more", "folder/written.txt") == WRITTEN
     asked(delete(cluster, "/obs"))
     gone(cluster, "/obs")
-
-
-def persists(cluster: LocalCluster, path: str) -> None:
-    """What the cache alone holds is asked for, and is in the under-storage then."""
-    asked_for = requests.post(
-        f"http://127.0.0.1:{cluster.first_port}/v1/paths{path}", json={"operation": "persist"}, timeout=30
-    )
-    assert asked_for.status_code == 202, asked_for.text
-
-    def word() -> str:
-        with cluster.files() as files:
-            return files.status(path).persistence
-
-    wait_until(word, lambda found: found == "PERSISTED", f"{path} is persisted")
 
 
 def test_the_commands_do_the_same(cluster: LocalCluster, store: S3Server) -> None:

@@ -266,6 +266,7 @@ def test_tiers_without_volumes_lie_in_folders_that_outlive_the_task() -> None:
     assert document(configured, WORKER)["directories"] == [
         {"path": "/dev/shm/alluxio-mesos/alluxio/worker-0", "bytes": 64 << 20, "purpose": "MEM tier"},
         {"path": "/var/lib/alluxio-mesos/alluxio/worker-0/hdd", "bytes": 2 << 30, "purpose": "HDD tier"},
+        {"path": "${SANDBOX}/tmp", "bytes": 0, "purpose": "temporary files"},
     ]
 
 

@@ -201,8 +201,10 @@ def test_in_an_image_the_folders_are_those_of_the_agent() -> None:
     assert folders == [
         f"{ram}/alluxio/worker-0",
         f"{data}/alluxio/worker-0/ssd",
+        "${SANDBOX}/tmp",
         f"{data}/alluxio/master-0/journal",
         f"{data}/alluxio/master-0/metastore",
+        "${SANDBOX}/tmp",
     ]
     assert worker["data"]["lock"] == f"{ram}/alluxio/worker-0@agent-1.lock"
     assert properties(master)["alluxio.master.journal.folder"] == f"{data}/alluxio/master-0/journal"
