@@ -9,12 +9,18 @@ from typing import Any, Final
 
 MIB: Final = 1 << 20
 BUCKET: Final = "demo"
+MOUNTED: Final = "/demo"  # where the bucket is in the namespace
 CORES: Final = 2  # of Spark
 # No more than this in a file: an Alluxio block of the default size.
 FILE_BYTES: Final = 60 * MIB
 ITERATIONS: Final = 10  # of the machine learning job
 KILLED_AFTER: Final = 5  # of them
 LEAST_SIZE: Final = 16  # MiB
+# Of the warm-up: how often the job that goes over its data again and again runs through Alluxio before anything counts.
+WARM_UPS: Final = 3
+# Seconds that the other parts take, for the estimate alone: what starts first, and each round of what follows the runs.
+STARTS: Final = 90.0
+ROUND_OF_OTHERS: Final = 45.0
 
 
 class Way(enum.StrEnum):
@@ -147,11 +153,15 @@ def expected_seconds(plan: Plan, run: Run) -> float:
         (Way.STORE, Warmth.WARM): job.passes,
         (Way.ALLUXIO, Warmth.COLD): 1,
     }.get((run.way, run.warmth), 0)
-    return max(read * passes / plan.bandwidth, computing)
+    return 0.5 + max(read * passes / plan.bandwidth, computing)
 
 
 def expected_total(plan: Plan) -> float:
-    """Seconds of the whole demonstration: the runs, and around them the cluster's and Spark's starts."""
-    fixed, each_run = 150.0, 0.5
-    made = plan.size / (60 * MIB)
-    return fixed + made + sum(each_run + expected_seconds(plan, run) for run in rounds(plan))
+    """Seconds of the whole demonstration: the runs, before them the starts, and after them what is done in rounds."""
+    runs = sum(expected_seconds(plan, run) for run in rounds(plan))
+    return expected_start(plan) + runs + plan.runs * ROUND_OF_OTHERS
+
+
+def expected_start(plan: Plan) -> float:
+    """Seconds until the first run: the data is made, all is started and gets warm."""
+    return STARTS + plan.size / (25 * MIB)

@@ -74,9 +74,23 @@ def _alike(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def middle(entries: Iterable[Json], name: str) -> list[dict[str, Any]]:
+    """One entry for each value of ``name``, in the order of their first ones: the median of each of its numbers."""
+    rounds: dict[Any, list[Json]] = {}
+    for entry in entries:
+        rounds.setdefault(entry[name], []).append(entry)
+    return [
+        {
+            key: statistics.median(entry[key] for entry in several) if isinstance(value, int | float) else value
+            for key, value in several[0].items()
+        }
+        for several in rounds.values()
+    ]
+
+
 def memory(measured: Json) -> dict[Way, int]:
     """Bytes of memory that two jobs over one table need, each way."""
-    return {Way(entry["way"]): entry["memory_bytes"] for entry in measured["sharing"]}
+    return {Way(entry["way"]): entry["memory_bytes"] for entry in middle(measured["sharing"], "way")}
 
 
 def reread(measured: Json, way: Way) -> int:

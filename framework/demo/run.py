@@ -14,6 +14,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,28 +32,33 @@ from framework.demo.plan import (
     JOB_BY_NAME,
     JOBS,
     KILLED_AFTER,
+    MOUNTED,
+    ROUND_OF_OTHERS,
     SHARED_TABLE,
     SHARING,
+    WARM_UPS,
     Plan,
     Run,
     Warmth,
     Way,
     expected_seconds,
+    expected_start,
     rounds,
 )
-from framework.demo.store import ACCESS_KEY, HOST, SECRET_KEY, Store
+from framework.demo.store import HOST, KEYS, Store
 from framework.demo.trouble import Failed
 from framework.local import cluster
 from framework.local.plan import Plan as ClusterPlan
 from framework.local.plan import Ports
 from framework.local.preflight import NotReady
+from framework.local.processes import wait_until
 
 LOCAL_READ: Final = "Client.BytesReadLocal"
 WORKER_READS: Final = ("Worker.BytesReadDomain", "Worker.BytesReadRemote")
-# What is counted and not timed is done once each way: the counts are the same each time.
 COMPARED: Final = (Way.STORE, Way.ALLUXIO)
 ELSEWHERE: Final = "127.0.0.99"  # a host on which no worker runs
 AGENT_PORTS: Final = 40
+MOUNT_SECONDS: Final = 60.0
 FIRST_PORT, LAST_PORT = 20_000, 30_000  # below those that Linux gives to clients
 
 
@@ -82,7 +88,7 @@ class Stage:
 
 def run(plan: Plan, folder: Path, artefacts: Path, watch: Watch) -> dict[str, Any]:
     """Everything that was measured, as results.json has it but for the summary. What is made in ``folder`` and on the
-    tmpfs is removed again.
+    tmpfs is removed again; of a failure the logs stay.
 
     Raises:
         Failed: it cannot go on.
@@ -95,7 +101,7 @@ def run(plan: Plan, folder: Path, artefacts: Path, watch: Watch) -> dict[str, An
         raise Failed(str(error)) from error
     except NotReady as error:
         raise Failed("\n".join(map(str, error.args))) from error
-    except (cluster.Failed, AlluxioError) as error:
+    except (cluster.Failed, AlluxioError, requests.RequestException) as error:
         raise Failed(str(error)) from error
     return {
         "version": 1,
@@ -116,18 +122,20 @@ def _stage(plan: Plan, folder: Path, artefacts: Path, watch: Watch) -> Iterator[
         for scratch in (tmpfs, folder):
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(parents=True)
-            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+            stack.push(partial(_tidied, scratch))
         watch.say("fetching the jars of Spark's clients and of the S3 server")
         own.jars(("spark",))
-        store = stack.enter_context(Store(plan.s3, folder / "store", own))
+        store = stack.enter_context(Store(plan.s3, folder / "store", own, watch.say))
         limiter = stack.enter_context(Limiter(HOST, (HOST, store.port), plan.bandwidth, plan.latency))
         watch.say("making the data set")
         tables = dataset.make(tmpfs, plan.size, lambda *news: None)
         watch.say("bringing the data set into the store")
         store.fill(tmpfs)
         watch.say("starting the cluster")
-        ready = stack.enter_context(_cluster(plan, folder / "cluster", artefacts, limiter, watch))
+        ready = stack.enter_context(_cluster(plan, folder / "cluster", artefacts, watch))
         api = ready.endpoints["api"]
+        watch.say("mounting the store")
+        _mount(api, f"http://{HOST}:{limiter.port}")
         guide = requests.get(f"{api}/v1/endpoints/spark", timeout=10)
         guide.raise_for_status()
         worker = next(task for task in ready.status["tasks"] if task["slot"] == "worker-0")
@@ -135,7 +143,7 @@ def _stage(plan: Plan, folder: Path, artefacts: Path, watch: Watch) -> Iterator[
             "uri"
         ]
         page = f"http://{worker['hostname']}:{worker['ports']['web']}"
-        cache = stack.enter_context(Cache(ready.endpoints["alluxio"], "/", page))
+        cache = stack.enter_context(Cache(ready.endpoints["alluxio"], MOUNTED, page))
         limited = f"http://{HOST}:{limiter.port}"
         jars = own.jar_folder("spark")
 
@@ -147,39 +155,66 @@ def _stage(plan: Plan, folder: Path, artefacts: Path, watch: Watch) -> Iterator[
             (conf / "log4j2.properties").write_text(spark.LOGGING)
             return spark.Session(conf, folder / "spark.log")
 
-        roots = {Way.MEMORY: f"file://{tmpfs}", Way.STORE: f"s3a://{BUCKET}", Way.ALLUXIO: root.rstrip("/")}
+        roots = {Way.MEMORY: f"file://{tmpfs}", Way.STORE: f"s3a://{BUCKET}", Way.ALLUXIO: root.rstrip("/") + MOUNTED}
         stage = Stage(plan, limiter, cache, roots, session, watch)
         yield stage, _conditions(plan, tables, store)
 
 
+def _tidied(folder: Path, kind: type[BaseException] | None, *_: object) -> None:
+    """Nothing stays of the folder; of a failure its logs, as the sentence that tells it names them."""
+    if kind is None or not issubclass(kind, Exception):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.name.endswith(".log"):
+            path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
-def _cluster(plan: Plan, folder: Path, artefacts: Path, limiter: Limiter, watch: Watch) -> Iterator[cluster.Ready]:
-    properties = {
-        "alluxio.underfs.s3.endpoint": f"http://{HOST}:{limiter.port}",
-        "alluxio.underfs.s3.disable.dns.buckets": "true",
-        "alluxio.underfs.s3.inherit.acl": "false",
-        "s3a.accessKeyId": ACCESS_KEY,
-        "s3a.secretKey": SECRET_KEY,
-    }
+def _cluster(plan: Plan, folder: Path, artefacts: Path, watch: Watch) -> Iterator[cluster.Ready]:
+    """With the store's keys as secrets, and nothing mounted yet."""
+    secrets = folder / "secrets"
+    secrets.mkdir(parents=True, mode=0o700)
+    for option, text in KEYS.items():
+        (secrets / option).write_text(text)
     first = _free_ports(4 + AGENT_PORTS)
     cluster_plan = ClusterPlan(
         folder,
         artefacts,
         agents=1,
         ram=f"{plan.worker_ram}MB",
-        under_storage=f"s3://{BUCKET}/",
         ports=Ports(first, first + 1, first + 2, first + 3, (first + 4, first + 3 + AGENT_PORTS)),
         settings=(
-            ("properties", ";".join(f"{key}={value}" for key, value in properties.items())),
+            ("secrets-dir", str(secrets)),
             ("worker-direct", "256MB"),
             ("worker-heap", "256MB"),
         ),
     )
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         yield cluster.up(cluster_plan, _Told(watch))
     finally:
-        cluster.clean(cluster_plan, lambda sentence: None)
+        cluster.down(folder, lambda sentence: None)
+        shutil.rmtree(cluster_plan.ram_directory, ignore_errors=True)
+
+
+def _mount(api: str, endpoint: str) -> None:
+    """The bucket gets its place in the namespace, as an operator gives it one: by the service's API."""
+    options = {
+        "alluxio.underfs.s3.endpoint": endpoint,
+        "alluxio.underfs.s3.disable.dns.buckets": "true",
+        "alluxio.underfs.s3.inherit.acl": "false",
+        **{option: {"secret": option} for option in KEYS},
+    }
+    where = f"{api}/v1/mounts{MOUNTED}"
+    requests.put(where, json={"uri": f"s3://{BUCKET}", "options": options}, timeout=30).raise_for_status()
+    found: dict[str, Any] = {}
+
+    def mounted() -> bool:
+        found.update(requests.get(where, timeout=10).json())
+        return bool(found["state"] == "mounted")
+
+    if not wait_until(mounted, MOUNT_SECONDS):
+        raise Failed(f"The store was not mounted in {MOUNT_SECONDS:g} s: {found['state']}, {found['reason']}.")
 
 
 class _Told(cluster.Observer):
@@ -233,18 +268,33 @@ def _conditions(plan: Plan, tables: Mapping[str, int], store: Store) -> dict[str
 
 
 def _measure(stage: Stage) -> dict[str, Any]:
+    again = range(stage.plan.runs)
     stage.watch.say("starting Spark")
     with stage.session() as first:
         stage.watch.say("warming up Spark's compiler")
         for job in JOBS:
             first.ask(do="job", job=job.name, root=stage.roots[Way.MEMORY])
+        _warm_up(stage, first)
+        stage.watch.advance(expected_start(stage.plan))
         runs = [_one(stage, first, run) for run in rounds(stage.plan)]
-        local = _reads(stage, first, "a worker on Spark's host")
         with stage.session() as second:
-            sharing = [_shared(stage, first, second, way) for way in COMPARED]
-    with stage.session(ELSEWHERE) as far:
-        locality = [local, _reads(stage, far, "no worker on Spark's host")]
-    return {"runs": runs, "sharing": sharing, "crash": list(_crashes(stage)), "locality": locality}
+            sharing = [_shared(stage, first, second, way) for _ in again for way in COMPARED]
+        with stage.session(ELSEWHERE) as far:
+            hosts = {"a worker on Spark's host": first, "no worker on Spark's host": far}
+            stage.watch.say("warming up another Spark's compiler")
+            far.ask(do="job", job="scan", root=stage.roots[Way.MEMORY])
+            _warm_up(stage, far)
+            locality = [_reads(stage, session, where) for _ in again for where, session in hosts.items()]
+    crash = [found for _ in again for found in _crashes(stage)]
+    return {"runs": runs, "sharing": sharing, "crash": crash, "locality": locality}
+
+
+def _warm_up(stage: Stage, session: spark.Session) -> None:
+    """What reads through Alluxio is as well compiled as what reads from the tmpfs, before anything counts. Reading from
+    the store needs none of that: it waits.
+    """
+    for _ in range(WARM_UPS):
+        session.ask(do="job", job="learning", root=stage.roots[Way.ALLUXIO])
 
 
 def _one(stage: Stage, session: spark.Session, run: Run) -> dict[str, Any]:
@@ -290,6 +340,7 @@ def _shared(stage: Stage, first: spark.Session, second: spark.Session, way: Way)
         memory = stage.cache.held(SHARED_TABLE)
     for session in (first, second):
         session.ask(do="forget")
+    stage.watch.advance(ROUND_OF_OTHERS / 3 / len(COMPARED))
     return {
         "way": way.value,
         "seconds": seconds,
@@ -325,6 +376,7 @@ def _crashes(stage: Stage) -> Iterator[dict[str, Any]]:
                 "result": answer["result"],
             }
             session.ask(do="forget")
+            stage.watch.advance(ROUND_OF_OTHERS / 3 / len(COMPARED))
     finally:
         session.kill()
 
@@ -333,8 +385,6 @@ def _reads(stage: Stage, session: spark.Session, where: str) -> dict[str, Any]:
     """Where the bytes of a warm scan come from, as Alluxio's client and worker count them."""
     job = JOB_BY_NAME["scan"]
     stage.watch.say(f"reading with {where}")
-    for root in (stage.roots[Way.MEMORY], stage.roots[Way.ALLUXIO]):  # a new Spark's compiler gets warm
-        session.ask(do="job", job="scan", root=root)
     stage.cache.settle(job.reads)
 
     def counted() -> tuple[int, dict[str, int], Counted]:
@@ -344,6 +394,7 @@ def _reads(stage: Stage, session: spark.Session, where: str) -> dict[str, Any]:
     client, worker, store = counted()
     answer = session.ask(do="job", job="scan", root=stage.roots[Way.ALLUXIO])
     client_after, worker_after, store_after = counted()
+    stage.watch.advance(ROUND_OF_OTHERS / 3 / len(COMPARED))
     return {
         "where": where,
         "seconds": answer["seconds"],

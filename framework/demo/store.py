@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -20,8 +21,12 @@ from framework.local.processes import wait_until
 HOST: Final = "127.0.0.1"
 ACCESS_KEY: Final = "demo-user"
 SECRET_KEY: Final = "demo-secret"  # of a server that this machine alone reaches, and only while the demo runs
-MINIO: Final = "github.com/minio/minio@latest"
+KEYS: Final = {"s3a.accessKeyId": ACCESS_KEY, "s3a.secretKey": SECRET_KEY}  # as Alluxio's options for it
+MINIO: Final = "github.com/minio/minio"
+MINIO_VERSION: Final = "v0.0.0-20260212201848-7aac2a2c5b7c"  # its tags are none that Go takes
 START_SECONDS: Final = 60.0
+# Of the S3 proxy: to check the signature of a request over HTTP it keeps the whole of it, up to an Alluxio block.
+HEAP: Final = "512m"
 # By itself it logs each step of each request, which takes a processor's time that is Spark's.
 QUIET: Final = """\
 <configuration>
@@ -41,6 +46,7 @@ class Store:
     kind: str
     folder: Path
     artefacts: Artefacts
+    say: Callable[[str], None]
     port: int = 0
     version: str = ""
     _process: subprocess.Popen[bytes] | None = None
@@ -54,14 +60,13 @@ class Store:
             self.port = free.getsockname()[1]
         self.folder.mkdir(parents=True, exist_ok=True)
         command, environment = self._minio() if self.kind == "minio" else self._s3proxy()
-        log = self.folder / "server.log"
-        with log.open("ab") as output:
+        with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **environment}
             )
         if not wait_until(self._answers, START_SECONDS):
             self._end()
-            raise Failed(f"The S3 server does not answer at {self.endpoint}; its log is {log}.")
+            raise Failed(f"The S3 server does not answer at {self.endpoint}; its log is {self._log}.")
         return self
 
     def __exit__(
@@ -70,10 +75,16 @@ class Store:
         self._end()
 
     def fill(self, folder: Path) -> None:
-        """Lay every file below the folder into the bucket, past the limit."""
+        """Lay every file below the folder into the bucket, past the limit.
+
+        Raises:
+            Failed: the server did not take them.
+        """
         import boto3  # there for the demo only
+        from boto3.exceptions import Boto3Error
         from boto3.s3.transfer import TransferConfig
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
 
         client = boto3.client(
             "s3",
@@ -83,10 +94,17 @@ class Store:
             aws_secret_access_key=SECRET_KEY,
             config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
         )
-        client.create_bucket(Bucket=BUCKET)
         whole = TransferConfig(multipart_threshold=1 << 30, use_threads=False)
-        for path in sorted(folder.rglob("*.*")):
-            client.upload_file(str(path), BUCKET, str(path.relative_to(folder)), Config=whole)
+        try:
+            client.create_bucket(Bucket=BUCKET)
+            for path in sorted(folder.rglob("*.*")):
+                client.upload_file(str(path), BUCKET, str(path.relative_to(folder)), Config=whole)
+        except (Boto3Error, BotoCoreError, ClientError) as error:
+            raise Failed(f"The S3 server did not take the data: {error} (its log is {self._log})") from error
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "server.log"
 
     def _end(self) -> None:
         if self._process is not None:
@@ -99,7 +117,7 @@ class Store:
 
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
-            raise Failed(f"The S3 server ended at its start; its log is {self.folder / 'server.log'}.")
+            raise Failed(f"The S3 server ended at its start; its log is {self._log}.")
         try:
             with socket.create_connection((HOST, self.port), 1):
                 return True
@@ -124,16 +142,16 @@ class Store:
         configuration.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         log = self.folder / "logback.xml"
         log.write_text(QUIET)
-        flags = ("-Xmx192m", "-XX:+UseSerialGC", f"-Dlogback.configurationFile={log}")
+        flags = (f"-Xmx{HEAP}", "-XX:+UseSerialGC", f"-Dlogback.configurationFile={log}")
         main = ("org.gaul.s3proxy.Main", "--properties", str(configuration))
         return [str(java()), *flags, "-cp", f"{jars}/*", *main], {}
 
     def _minio(self) -> tuple[list[str], dict[str, str]]:
-        binary = self.artefacts.directory / "bin" / "minio"
+        binary = self.artefacts.directory / f"minio-{MINIO_VERSION}" / "minio"
         if not binary.exists():
+            self.say("building MinIO, which takes some minutes, this once")
             _build_minio(binary)
-        said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
-        self.version = " ".join(said.split()[:3])
+        self.version = f"minio {MINIO_VERSION}"
         data = self.folder / "minio"
         address = f"{HOST}:{self.port}"
         environment = {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY, "MINIO_BROWSER": "off"}
@@ -146,7 +164,7 @@ def _build_minio(binary: Path) -> None:
         raise Failed("--s3 minio needs Go, but PATH has no go: install it, or leave --s3 out to take s3proxy.")
     binary.parent.mkdir(parents=True, exist_ok=True)
     outcome = subprocess.run(
-        [go, "install", MINIO],
+        [go, "install", f"{MINIO}@{MINIO_VERSION}"],
         capture_output=True,
         text=True,
         env={**os.environ, "GOBIN": str(binary.parent)},

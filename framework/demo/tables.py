@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework.demo.plan import JOBS, MIB, Way
-from framework.demo.results import COLUMNS, memory
+from framework.demo.results import COLUMNS, memory, middle
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def _crash(document: Mapping[str, Any]) -> Table:
             f"{entry['read_seconds']:.2f}",
             f"{entry['seconds']:.2f}",
         )
-        for entry in document["crash"]
+        for entry in middle(document["crash"], "way")
     )
     heads = ("How", "Read from the store before", "Read again after", "Seconds to read again", "Seconds to the result")
     return Table("Spark is killed in the middle of the machine learning job, and started again", heads, rows)
@@ -102,7 +102,7 @@ def _locality(document: Mapping[str, Any]) -> Table:
             size(entry["domain_bytes"]),
             size(entry["remote_bytes"]),
         )
-        for entry in document["locality"]
+        for entry in middle(document["locality"], "where")
     )
     heads = ("Where", "Seconds", "Short-circuit", "Same host, socket", "Network")
     return Table("A warm scan: where its bytes come from, as Alluxio counts them", heads, rows)

@@ -37,9 +37,9 @@ def test_no_way_is_always_the_first() -> None:
 
 def test_what_is_expected_follows_the_limit() -> None:
     scan = Run("scan", Way.STORE, Warmth.COLD, 1)
-    assert expected_seconds(Plan(size=1024 * MIB, bandwidth=64 * MIB), scan) == 10
+    assert expected_seconds(Plan(size=1024 * MIB, bandwidth=64 * MIB), scan) == 10.5
     learning = Run("learning", Way.STORE, Warmth.COLD, 1)
-    assert expected_seconds(Plan(size=1024 * MIB, bandwidth=64 * MIB), learning) == 10
+    assert expected_seconds(Plan(size=1024 * MIB, bandwidth=64 * MIB), learning) == 10.5
     assert expected_seconds(Plan(), Run("scan", Way.ALLUXIO, Warmth.WARM, 1)) < 2
 
 

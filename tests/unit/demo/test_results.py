@@ -11,7 +11,7 @@ from rich.console import Console
 
 from framework.demo.page import page
 from framework.demo.plan import MIB, Plan, Way, rounds
-from framework.demo.results import AGAIN, FIRST, LIMIT, WITHOUT, summarised
+from framework.demo.results import AGAIN, FIRST, LIMIT, WITHOUT, memory, middle, summarised
 from framework.demo.show import report
 from framework.demo.tables import tables
 
@@ -95,6 +95,17 @@ def test_one_byte_too_many_is_not_met() -> None:
             run["store_bytes_in_all"] = 1
     document["crash"][-1]["store_bytes_after"] = 1
     assert [goal["met"] for goal in summarised(document)["goals"]] == [True, True, False, False, True]
+
+
+def test_of_several_rounds_the_middle_one_counts() -> None:
+    document = measured()
+    document["sharing"] = [
+        {"way": way, "memory_bytes": amount}
+        for amount in (100, 300, 200)
+        for way, amount in (("store", 10 * amount), ("alluxio", amount))
+    ]
+    assert memory(document) == {Way.STORE: 2000, Way.ALLUXIO: 200}
+    assert middle(document["sharing"], "way")[1] == {"way": "alluxio", "memory_bytes": 200}
 
 
 def test_results_are_the_same_but_for_the_last_digits() -> None:
