@@ -10,6 +10,7 @@ called with.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 import threading
@@ -205,7 +206,7 @@ def _looked_at(masters: Masters, mount: Mount, options: Mapping[str, str]) -> st
 
 
 def _shut(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
-    """Whether HDFS lets nobody in: a folder that is not there is asked for in it. Each other failure is the mount's."""
+    """Whether HDFS lets nobody in: a folder that is not there is asked for in it."""
     if scheme_of(mount.uri) != "hdfs":
         return ""
     request = protocol.MountPRequest(
@@ -214,9 +215,13 @@ def _shut(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
         options=_options(mount, _impatient(mount, options)),
     )
     answer = masters.ask(MOUNT, request)
-    if isinstance(answer, Unavailable) and re.search(_PERMISSION_DENIED, answer.reason):
-        return _refused(answer, mount, options)
-    return ""
+    if not isinstance(answer, Unavailable):
+        masters.ask(UNMOUNT, protocol.UnmountPRequest(alluxioPath=mount.path))  # somebody made such a folder
+        return ""
+    if f"{LOOKED_FOR} does not exist" in answer.reason:
+        return ""
+    reason = answer.reason.replace(f"/{LOOKED_FOR}", "")
+    return _refused(dataclasses.replace(answer, reason=reason), mount, options)
 
 
 def _impatient(mount: Mount, options: Mapping[str, str]) -> dict[str, str]:
@@ -236,8 +241,6 @@ def _refused(answer: Unavailable, mount: Mount, options: Mapping[str, str]) -> s
         return _without(answer.reason.rstrip("."), secrets)
     return explained(answer.reason, mount, secrets)
 
-
-_PERMISSION_DENIED: Final = r'Permission denied: user=([^,]+), access=(\w+), inode="([^"]+)"'
 
 # First match wins: a pattern in Alluxio's text, and the sentence. {uri}, {path}, {store} are of the mount; 1 is the
 # pattern's group. As seen of Alluxio 2.9.6 with S3 (Amazon's client 1.12) and HDFS (Hadoop's 3.3).
@@ -268,7 +271,7 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
         "Alluxio's {1} cannot do what Alluxio does with each storage that it mounts: choose another under-storage",
     ),
     (
-        _PERMISSION_DENIED,
+        r'Permission denied: user=([^,]+), access=(\w+), inode="([^"]+)"',
         "HDFS lets the user {1} not into {3} ({2}): give that user the right, or have the tasks be another one there "
         "(HADOOP_USER_NAME in --environment)",
     ),
@@ -298,7 +301,7 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
         "nobody knows the host {1}, where the store of {uri} should be: correct the address",
     ),
     (
-        r"Ufs path \S+ does not exist|404 Not Found",
+        r"Ufs path \S+ does not exist|404 Not Found|\(is not a directory\)",
         "there is no folder {uri}: make it in the store, or correct the name",
     ),
     (

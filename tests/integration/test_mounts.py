@@ -49,7 +49,8 @@ def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
         server.make("/open", HDFS_USER)
         server.put("/open/hello.txt", HELLO_HDFS)
         server.make("/closed", "somebody", "700")
-        server.make("/closed/deeper", "somebody")
+        server.make("/shut", "somebody", "700")
+        server.make("/shut/deeper", "somebody")
         yield server
     finally:
         server.stop()
@@ -250,6 +251,25 @@ def test_a_namenode_in_safe_mode_is_read_and_what_is_persisted_waits(cluster: Lo
     gone(cluster, "/safe")
 
 
+def test_what_hdfs_refuses_and_what_no_jar_brings_is_one_sentence(cluster: LocalCluster, hdfs: HdfsServer) -> None:
+    shut = f"HDFS lets the user {HDFS_USER} not into /closed (EXECUTE): give that user the right"
+    cases = (
+        ("/h1", f"{hdfs.uri}/nothing", f"there is no folder {hdfs.uri}/nothing: make it in the store"),
+        ("/h2", f"{hdfs.uri}/open/hello.txt", f"there is no folder {hdfs.uri}/open/hello.txt: make it in the store"),
+        ("/h3", f"{hdfs.uri}/closed", shut),
+        ("/h4", f"{hdfs.uri}/shut/deeper", shut.replace("/closed", "/shut")),
+        ("/gs", "gs://bucket/x", "there is no under-storage for gs://bucket/x: name its jar"),
+    )
+    for path, uri, _ in cases:
+        asked(put(cluster, path, uri=uri))
+    for path, _, sentence in cases:
+        assert sentence in stands(cluster, path, "failing")["reason"]
+    for path, _, _ in cases:
+        asked(delete(cluster, path))
+    for path, _, _ in cases:
+        gone(cluster, path)
+
+
 def test_an_under_storage_that_a_jar_brings_is_mounted_and_read(cluster: LocalCluster, store: S3Server) -> None:
     """OBS's client speaks S3 to whom does not answer as OBS does."""
     keys = {"fs.obs.accessKey": {"secret": "s3-id"}, "fs.obs.secretKey": {"secret": "s3-key"}}
@@ -322,7 +342,7 @@ def silent_server() -> Iterator[str]:
 
 
 def test_what_only_alluxio_can_tell_is_one_sentence_and_leaves_the_others_alone(
-    cluster: LocalCluster, store: S3Server, hdfs: HdfsServer
+    cluster: LocalCluster, store: S3Server
 ) -> None:
     with silent_server() as silent:
         for path, uri, given, sentence in (
@@ -345,16 +365,6 @@ def test_what_only_alluxio_can_tell_is_one_sentence_and_leaves_the_others_alone(
             ),
             ("/b8", "s3://keys", options(store, endpoint=silent), "does not answer within 5 s"),
             ("/b9", "hdfs://127.0.0.1:9/x", {}, "nothing listens at localhost:9"),
-            (
-                "/h1",
-                f"{hdfs.uri}/nothing",
-                {},
-                f"there is no folder {hdfs.uri}/nothing: make it in the store, or correct the name",
-            ),
-            ("/h2", f"{hdfs.uri}/open/hello.txt", {}, f"there is no folder {hdfs.uri}/open/hello.txt"),
-            ("/h3", f"{hdfs.uri}/closed", {}, f"HDFS lets the user {HDFS_USER} not into /closed (EXECUTE)"),
-            ("/h4", f"{hdfs.uri}/closed/deeper", {}, f"HDFS lets the user {HDFS_USER} not into /closed (EXECUTE)"),
-            ("/gs", "gs://bucket/x", {}, "there is no under-storage for gs://bucket/x: name its jar"),
             ("/no/folder", "s3://keys", options(store), "the folder around /no/folder is missing"),
         ):
             asked(put(cluster, path, uri=uri, options=given))

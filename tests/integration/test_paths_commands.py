@@ -60,7 +60,7 @@ def test_a_path_is_wanted_loaded_looked_at_and_freed(cluster: LocalCluster) -> N
 
 
 def test_more_is_loaded_than_the_direct_memory_of_the_worker_holds(cluster: LocalCluster) -> None:
-    """As Alluxio comes, a worker takes 20 blocks at once, each whole in direct memory, of which this one has 128 MiB."""
+    """As Alluxio comes, a worker takes 20 blocks at once, each whole in direct memory, of which this has 128 MiB."""
     environment = {"ALLUXIO_MESOS_API": cluster.endpoints["api"]}
     folder = cluster.directory / "under-storage/large"
     folder.mkdir()
