@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -83,8 +84,9 @@ class HdfsServer:
     def has(self, path: str) -> bool:
         return self._answer("GET", path, op="GETFILESTATUS").ok
 
-    def owner(self, path: str) -> str:
-        found: str = self._ask("GET", path, op="GETFILESTATUS").json()["FileStatus"]["owner"]
+    def status(self, path: str) -> dict[str, Any]:
+        """WebHDFS's own words: owner, permission, length …"""
+        found: dict[str, Any] = self._ask("GET", path, op="GETFILESTATUS").json()["FileStatus"]
         return found
 
     def _ask(self, method: str, path: str, content: bytes = b"", **question: str) -> requests.Response:

@@ -32,6 +32,7 @@ from framework.alluxio.methods import (
     common_options,
 )
 from framework.alluxio.stubs import block_worker_pb2 as worker_protocol
+from framework.alluxio.stubs import common_pb2 as common
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
 from framework.alluxio.stubs import proto_dataserver_protocol_pb2 as data_protocol
 
@@ -174,6 +175,8 @@ class Files:
             # As many copies as there may be: left out it is read as 0, and a minute later every copy is evicted, even
             # that of a file which nothing but the cache holds.
             replicationMax=-1,
+            # Left out it is read as none: in HDFS nobody may read such a file, not even its owner.
+            mode=common.PMode(ownerBits=common.READ_WRITE, groupBits=common.READ, otherBits=common.READ),
         )
         created = self._ask(CREATE_FILE, protocol.CreateFilePRequest(path=path, options=options)).fileInfo
         if write_type in _CACHES:

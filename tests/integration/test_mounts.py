@@ -200,7 +200,8 @@ def test_hdfs_is_mounted_read_written_and_unmounted(cluster: LocalCluster, hdfs:
         files.write("/hdfs/through.txt", WRITTEN, write_type=WriteType.CACHE_THROUGH)
         files.write("/hdfs/folder/later.txt", b"persisted\n", write_type=WriteType.MUST_CACHE)
         assert hdfs.read("/open/through.txt") == WRITTEN
-        assert hdfs.owner("/open/through.txt") == HDFS_USER
+        status = hdfs.status("/open/through.txt")
+        assert (status["owner"], status["permission"]) == (HDFS_USER, "644")
         assert not hdfs.has("/open/folder/later.txt")
         asks_to_persist(cluster, "/hdfs/folder/later.txt")
         is_persisted(cluster, "/hdfs/folder/later.txt")
