@@ -32,6 +32,8 @@ _NEWER: Final[Mapping[str, str]] = {"aws.accessKeyId": "s3a.accessKeyId", "aws.s
 _OPTION: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,199}")
 _SECRET: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _URI: Final = re.compile(r"(?:([a-z][a-z0-9+.-]*)://([^/\s?#]*))?(/[^\s?#]*)?")
+# Azure's, whose storages are container@account.
+OF_AN_ACCOUNT: Final = ("wasb", "wasbs", "abfs", "abfss")
 CREDENTIALS_IN_URI: Final = "credentials must not stand in it; give them as options, each as a secret"
 
 
@@ -84,7 +86,8 @@ def uri_mistake(uri: str, schemes: Collection[str] | None) -> str:
     if match is None or len(uri) > LONGEST or not (match[1] or match[3]):
         return f"{uri!a:.100} is no address; write s3://bucket/folder, hdfs://namenode:8020/folder or /folder"
     scheme, authority = match[1] or "file", match[2] or ""
-    if "@" in authority:
+    account, at, _ = authority.partition("@")
+    if at and (scheme not in OF_AN_ACCOUNT or ":" in account):
         return CREDENTIALS_IN_URI
     if any(part in (".", "..") for part in (match[3] or "").split("/")):
         return f"{uri!a:.100} is not normal; write it without /./ and /../"

@@ -126,6 +126,9 @@ def properties(
         "alluxio.master.update.check.enabled": "false",
         # Metrics and stack dumps of every exit would pile up in the sandbox.
         "alluxio.exit.collect.info": "false",
+        # Else what is to be persisted never is where Alluxio may not give files away (HDFS without its superuser, a
+        # folder without root), and only the master's log says so.
+        "alluxio.underfs.allow.set.owner.failure": "true",
         # How long a client waits at most between two tries; the default of 3 s is most of what a change of the primary
         # costs workers and clients.
         "alluxio.user.rpc.retry.max.sleep": "500ms",

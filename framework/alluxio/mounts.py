@@ -3,11 +3,14 @@
 Measured with Alluxio 2.9.6: while a storage that does not answer is being mounted, Alluxio's whole mount table waits
 for it, minutes with the usual patience. So each mount is tried with little patience first, and gets its own options
 once the storage has answered. A bucket's root is mounted whether there is such a bucket or not, and whatever the keys
-are; only what is looked for in it tells. And Alluxio's errors repeat the options that they were called with.
+are; only what is looked for in it tells. HDFS that lets nobody in looks empty then, as Alluxio takes its refusal for
+"there is no such file"; only mounting a folder in it tells. And Alluxio's errors repeat the options that they were
+called with.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 import threading
@@ -159,6 +162,8 @@ def _is_foreign(masters: Masters, record: MountRecord) -> str:
 
 def make(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
     """Mount it; what does not answer then is unmounted again."""
+    if reason := _shut(masters, mount, options):
+        return reason
     request = protocol.MountPRequest(
         alluxioPath=mount.path, ufsPath=mount.uri, options=_options(mount, _impatient(mount, options))
     )
@@ -200,6 +205,25 @@ def _looked_at(masters: Masters, mount: Mount, options: Mapping[str, str]) -> st
     if isinstance(answer, Unavailable) and f'{LOOKED_FOR}" does not exist' not in answer.reason:
         return _refused(answer, mount, options)
     return ""
+
+
+def _shut(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
+    """Whether HDFS lets nobody in: a folder that is not there is asked for in it."""
+    if scheme_of(mount.uri) != "hdfs":
+        return ""
+    request = protocol.MountPRequest(
+        alluxioPath=mount.path,
+        ufsPath=f"{mount.uri.rstrip('/')}/{LOOKED_FOR}",
+        options=_options(mount, _impatient(mount, options)),
+    )
+    answer = masters.ask(MOUNT, request)
+    if not isinstance(answer, Unavailable):
+        masters.ask(UNMOUNT, protocol.UnmountPRequest(alluxioPath=mount.path))  # somebody made such a folder
+        return ""
+    if f"{LOOKED_FOR} does not exist" in answer.reason:
+        return ""
+    reason = answer.reason.replace(f"/{LOOKED_FOR}", "")
+    return _refused(dataclasses.replace(answer, reason=reason), mount, options)
 
 
 def _impatient(mount: Mount, options: Mapping[str, str]) -> dict[str, str]:
@@ -262,6 +286,15 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
         r"Unable to create an UnderFileSystem instance",
         "Alluxio cannot open {uri} with these options: look at their values, and at the master's log",
     ),
+    (
+        r"Unsupported operation for (\w+)",
+        "Alluxio's {1} cannot do what Alluxio does with each storage that it mounts: choose another under-storage",
+    ),
+    (
+        r'Permission denied: user=([^,]+), access=(\w+), inode="([^"]+)"',
+        "HDFS lets the user {1} not into {3} ({2}): give that user the right, or have the tasks be another one there "
+        "(HADOOP_USER_NAME in --environment)",
+    ),
     (r"NoSuchBucket|bucket does not exist", "there is no bucket {store}: make it, or correct the name"),
     (
         r"Unable to load AWS credentials",
@@ -273,7 +306,7 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
     ),
     *_STORES,
     (
-        r"Ufs path \S+ does not exist|404 Not Found",
+        r"Ufs path \S+ does not exist|404 Not Found|\(is not a directory\)",
         "there is no folder {uri}: make it in the store, or correct the name",
     ),
     (
@@ -289,6 +322,7 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
 
 
 _PROPERTY: Final = re.compile(r'properties \{\s+key: "(?:\\.|[^"\\])*"\s+value: "(?:\\.|[^"\\])*"\s+\}\s*')
+_FRAME: Final = re.compile(r"\s+at [\w.$/<>]+\(")  # of a stack that Java tells; HDFS's errors carry the NameNode's
 _CALLED: Final = re.compile(r"^\S+ answered \w+: |mount command: .*?\bMountContext\{.*?\n\}(\n|$)", re.DOTALL)
 
 
@@ -299,7 +333,8 @@ def explained(reason: str, mount: Mount, secrets: Iterable[str]) -> str:
     for pattern, sentence in _MEANINGS:
         if match := re.search(pattern, said):
             return _without(_filled(sentence, mount, match), secrets)
-    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "no reason was given")
+    lines = (line for line in reversed(said.splitlines()) if line.strip() and not _FRAME.match(line))
+    last = next((line.strip() for line in lines), "no reason was given")
     return _without(f"Alluxio refuses it: {last:.300}", secrets)
 
 

@@ -19,7 +19,7 @@ POMS = Path(__file__).resolve().parent.parent / "jars"
 JAVA_VERSION = 17
 SETS = ("alluxio", "zookeeper")
 # What no cluster needs: tests, the demo and clients ask for it.
-EXTRA_SETS = ("s3proxy", "spark", "fuse")
+EXTRA_SETS = ("s3proxy", "spark", "fuse", "hdfs", "obs")
 
 Progress = Callable[[str, int, int], None]
 """Called as (what, done, total), for instance ("jars", 120, 166); from the thread that called, a few times a second."""

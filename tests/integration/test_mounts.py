@@ -1,4 +1,4 @@
-"""Mounts as wanted state, with the real parts: a local cluster, Alluxio, and an S3 server that is s3proxy."""
+"""Mounts as wanted state, with the real parts: a local cluster, Alluxio, an S3 server that is s3proxy, and HDFS."""
 
 from __future__ import annotations
 
@@ -13,24 +13,44 @@ import pytest
 import requests
 
 from framework.alluxio import mounts
-from framework.alluxio.files import WriteType
+from framework.alluxio.files import AlluxioError, WriteType
 from framework.alluxio.masters import Masters
 from framework.model import Mount
+from hdfs_server import HdfsServer
 from integration.local_cluster import Json, LocalCluster, Outcome, alluxio_mesos, wait_until
 from s3_server import CREDENTIAL, IDENTITY, S3Server
+from whole_jar import whole_jar
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600, method="signal")]
 
 HELLO = b"hello from S3\n"
+HELLO_HDFS = b"hello from HDFS\n"
+WRITTEN = b"written through\n"
+HDFS_USER = "lake"  # whom Alluxio's processes are for HDFS
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     server = S3Server(tmp_path_factory.mktemp("s3"))
-    for bucket in ("data", "other", "third", "keys", "foreign", "written"):
+    for bucket in ("data", "other", "third", "keys", "foreign", "written", "more"):
         server.put(bucket, "folder/hello.txt", HELLO)
     server.start()
     try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
+    server = HdfsServer(tmp_path_factory.mktemp("hdfs"))
+    try:
+        server.start()
+        server.make("/open", HDFS_USER)
+        server.put("/open/hello.txt", HELLO_HDFS)
+        server.make("/closed", "somebody", "700")
+        server.make("/shut", "somebody", "700")
+        server.make("/shut/deeper", "somebody")
         yield server
     finally:
         server.stop()
@@ -49,10 +69,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, store: S3Server, shared: P
     secrets = tmp_path_factory.mktemp("secrets")
     for name, text in (("s3-id", IDENTITY), ("s3-key", f"{CREDENTIAL}\n"), ("s3-wrong", "a-wrong-secret")):
         (secrets / name).write_text(text)
+    jar = whole_jar("obs", tmp_path_factory.mktemp("jars"))
     cluster = LocalCluster(
         tmp_path_factory.mktemp("mounts") / "local",
         *("--agents", "1", "--workers", "1", "--ram", "64MB"),
         *("--set", f"secrets-dir={secrets}", "--set", f"mounts=/shared={shared}"),
+        *("--set", f"under-storage-jars={jar}", "--set", f"environment=HADOOP_USER_NAME={HDFS_USER}"),
     )
     with cluster.while_up():
         yield cluster
@@ -96,6 +118,25 @@ def reads(cluster: LocalCluster, path: str) -> bytes:
         return files.read(path)
 
 
+def writes(cluster: LocalCluster, path: str) -> None:
+    with cluster.files() as files:
+        files.write(path, WRITTEN, write_type=WriteType.CACHE_THROUGH)
+
+
+def asks_to_persist(cluster: LocalCluster, path: str) -> None:
+    url = f"http://127.0.0.1:{cluster.first_port}/v1/paths{path}"
+    answer = requests.post(url, json={"operation": "persist"}, timeout=30)
+    assert (answer.status_code, answer.json()["files"]) == (202, 1), answer.text
+
+
+def is_persisted(cluster: LocalCluster, path: str) -> None:
+    def word() -> str:
+        with cluster.files() as files:
+            return files.status(path).persistence
+
+    wait_until(word, lambda found: found == "PERSISTED", f"{path} is persisted")
+
+
 def gone(cluster: LocalCluster, path: str) -> None:
     def look() -> int:
         return requests.get(f"http://127.0.0.1:{cluster.first_port}/v1/mounts{path}", timeout=5).status_code
@@ -123,6 +164,8 @@ def test_a_bucket_is_mounted_read_changed_and_unmounted(cluster: LocalCluster, s
     assert asked(done)["does"] == "mount"
     stands(cluster, "/s3")
     assert reads(cluster, "/s3/hello.txt") == HELLO
+    writes(cluster, "/s3/written.txt")
+    assert store.get("data", "folder/written.txt") == WRITTEN
 
     late = requests.put(
         f"http://127.0.0.1:{cluster.first_port}/v1/mounts/s3",
@@ -161,6 +204,97 @@ def test_what_is_written_reaches_the_bucket(cluster: LocalCluster, store: S3Serv
     wait_until(lambda: store.get("written", "later.txt"), lambda found: found == b"by the job service", "it is there")
     asked(delete(cluster, "/kept"))
     gone(cluster, "/kept")
+
+
+def test_hdfs_is_mounted_read_written_and_unmounted(cluster: LocalCluster, hdfs: HdfsServer) -> None:
+    asked(put(cluster, "/hdfs", uri=f"{hdfs.uri}/open"))
+    stands(cluster, "/hdfs")
+    assert reads(cluster, "/hdfs/hello.txt") == HELLO_HDFS
+    with cluster.files() as files:
+        files.write("/hdfs/through.txt", WRITTEN, write_type=WriteType.CACHE_THROUGH)
+        files.write("/hdfs/folder/later.txt", b"persisted\n", write_type=WriteType.MUST_CACHE)
+        assert hdfs.read("/open/through.txt") == WRITTEN
+        status = hdfs.status("/open/through.txt")
+        assert (status["owner"], status["permission"]) == (HDFS_USER, "644")
+        assert not hdfs.has("/open/folder/later.txt")
+        asks_to_persist(cluster, "/hdfs/folder/later.txt")
+        is_persisted(cluster, "/hdfs/folder/later.txt")
+        assert hdfs.read("/open/folder/later.txt") == b"persisted\n"
+        files.delete("/hdfs/through.txt")
+        assert not hdfs.has("/open/through.txt")
+    asked(delete(cluster, "/hdfs"))
+    gone(cluster, "/hdfs")
+    assert hdfs.read("/open/hello.txt") == HELLO_HDFS
+    assert [point.path for point in mount_table(cluster)] == ["/", "/shared"]
+
+
+def test_hdfs_of_several_namenodes_goes_by_the_name_of_all(cluster: LocalCluster, hdfs: HdfsServer) -> None:
+    """The first of them is not there."""
+    several = {
+        "dfs.nameservices": "lakes",
+        "dfs.ha.namenodes.lakes": "one,two",
+        "dfs.namenode.rpc-address.lakes.one": "127.0.0.1:9",
+        "dfs.namenode.rpc-address.lakes.two": hdfs.uri.removeprefix("hdfs://"),
+        "dfs.client.failover.proxy.provider.lakes": (
+            "org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider"
+        ),
+    }
+    asked(put(cluster, "/several", uri="hdfs://lakes/open", options=several))
+    stands(cluster, "/several")
+    assert reads(cluster, "/several/hello.txt") == HELLO_HDFS
+    asked(delete(cluster, "/several"))
+    gone(cluster, "/several")
+
+
+def test_a_namenode_in_safe_mode_is_read_and_what_is_persisted_waits(cluster: LocalCluster, hdfs: HdfsServer) -> None:
+    hdfs.safe_mode("enter")
+    try:
+        asked(put(cluster, "/safe", uri=f"{hdfs.uri}/open"))
+        stands(cluster, "/safe")
+        assert reads(cluster, "/safe/hello.txt") == HELLO_HDFS
+        with cluster.files() as files:
+            with pytest.raises(AlluxioError, match="Name node is in safe mode"):
+                files.write("/safe/through.txt", b"through\n", write_type=WriteType.THROUGH)
+            files.write("/safe/waits.txt", b"waits\n", write_type=WriteType.MUST_CACHE)
+        asks_to_persist(cluster, "/safe/waits.txt")
+        assert not hdfs.has("/open/waits.txt")
+    finally:
+        hdfs.safe_mode("leave")
+    is_persisted(cluster, "/safe/waits.txt")
+    assert hdfs.read("/open/waits.txt") == b"waits\n"
+    asked(delete(cluster, "/safe"))
+    gone(cluster, "/safe")
+
+
+def test_what_hdfs_refuses_and_what_no_jar_brings_is_one_sentence(cluster: LocalCluster, hdfs: HdfsServer) -> None:
+    shut = f"HDFS lets the user {HDFS_USER} not into /closed (EXECUTE): give that user the right"
+    cases = (
+        ("/h1", f"{hdfs.uri}/nothing", f"there is no folder {hdfs.uri}/nothing: make it in the store"),
+        ("/h2", f"{hdfs.uri}/open/hello.txt", f"there is no folder {hdfs.uri}/open/hello.txt: make it in the store"),
+        ("/h3", f"{hdfs.uri}/closed", shut),
+        ("/h4", f"{hdfs.uri}/shut/deeper", shut.replace("/closed", "/shut")),
+        ("/gs", "gs://bucket/x", "there is no under-storage for gs://bucket/x: name its jar"),
+    )
+    for path, uri, _ in cases:
+        asked(put(cluster, path, uri=uri))
+    for path, _, sentence in cases:
+        assert sentence in stands(cluster, path, "failing")["reason"]
+    for path, _, _ in cases:
+        asked(delete(cluster, path))
+    for path, _, _ in cases:
+        gone(cluster, path)
+
+
+def test_an_under_storage_that_a_jar_brings_is_mounted_and_read(cluster: LocalCluster, store: S3Server) -> None:
+    """OBS's client speaks S3 to whom does not answer as OBS does."""
+    keys = {"fs.obs.accessKey": {"secret": "s3-id"}, "fs.obs.secretKey": {"secret": "s3-key"}}
+    asked(put(cluster, "/obs", uri="obs://more/folder", options={**keys, "fs.obs.endpoint": store.endpoint}))
+    stands(cluster, "/obs")
+    assert reads(cluster, "/obs/hello.txt") == HELLO
+    writes(cluster, "/obs/written.txt")
+    assert store.get("more", "folder/written.txt") == WRITTEN
+    asked(delete(cluster, "/obs"))
+    gone(cluster, "/obs")
 
 
 def test_the_commands_do_the_same(cluster: LocalCluster, store: S3Server) -> None:
@@ -290,7 +424,6 @@ def test_what_is_known_to_be_wrong_is_refused_at_once(cluster: LocalCluster, sto
             "path: /shared/in would lie in the mount /shared; mounts do not nest",
         ),
         ("/again", f"{shared}/deeper", {}, "overlaps with"),
-        ("/gs", "gs://bucket/x", {}, "there is no under-storage for gs:// here (there is for file, s3, s3a, hdfs)"),
         ("//double", "s3://data", options(store), "a part of it is empty"),
         ("/a/../b", "s3://data", options(store), "a part of it is empty"),
         ("/clear", "s3://data", {"s3a.secretKey": CREDENTIAL}, "s3a.secretKey is a credential"),

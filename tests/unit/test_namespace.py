@@ -67,6 +67,9 @@ def test_storages_that_will_not(uri: str, words: str) -> None:
 
 def test_whoever_brings_another_alluxio_knows_its_schemes() -> None:
     assert namespace.uri_mistake("gs://bucket", None) == ""
+    assert namespace.uri_mistake("abfs://container@account.dfs.core.windows.net/folder", None) == ""
+    for uri in ("abfs://name:key@account.dfs.core.windows.net", "gs://key@bucket"):
+        assert "credentials must not stand in it" in namespace.uri_mistake(uri, None)
 
 
 @pytest.mark.parametrize(

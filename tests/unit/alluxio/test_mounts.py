@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import grpc
 import pytest
 
-from framework.alluxio.mounts import explained
+from framework.alluxio import methods
+from framework.alluxio.masters import Masters
+from framework.alluxio.mounts import LOOKED_FOR, explained, make
+from framework.alluxio.stubs import file_system_master_pb2 as protocol
 from framework.model import Mount
 
 CALLED = """127.0.0.1:19998 answered UNKNOWN: mount command: alluxio fs mount /s3 s3://data/x option \
@@ -99,6 +106,24 @@ MOUNT = Mount("/s3", "s3://data/x")
             f"{ACQUIRED}Failed to mount s3://data/x at /s3: \nFile /s3 creation failed. Component 1(a) does not exist",
             "the folder around /s3 is missing (a): make it first (alluxio fs mkdir), or choose another path",
         ),
+        (
+            f"{ACQUIRED}org.apache.hadoop.security.AccessControlException: Permission denied: user=lake, "
+            'access=EXECUTE, inode="/closed":somebody:supergroup:drwx------\n'
+            "\tat org.apache.hadoop.hdfs.server.namenode.FSPermissionChecker.check(FSPermissionChecker.java:506)\n",
+            "HDFS lets the user lake not into /closed (EXECUTE): give that user the right, or have the tasks be "
+            "another one there (HADOOP_USER_NAME in --environment)",
+        ),
+        (
+            f"{ACQUIRED}java.io.IOException: Unsupported operation for WebUnderFileSystem.",
+            "Alluxio's WebUnderFileSystem cannot do what Alluxio does with each storage that it mounts: choose another "
+            "under-storage",
+        ),
+        (
+            f"{ACQUIRED}java.io.IOException: what nobody has seen\n"
+            "\tat java.base/java.security.AccessController.doPrivileged(AccessController.java:712)\n"
+            "\tat org.apache.hadoop.ipc.Server$Handler.run(Server.java:3048)\n\n",
+            "Alluxio refuses it: java.io.IOException: what nobody has seen",
+        ),
         ("the-key is something that nobody has seen", "Alluxio refuses it: *** is something that nobody has seen"),
     ],
 )
@@ -108,3 +133,49 @@ def test_what_alluxio_says_is_one_sentence(said: str, sentence: str) -> None:
 
 def test_words_that_no_row_knows_say_no_options_either() -> None:
     assert explained(CALLED, MOUNT, ["the-key"]) == "Alluxio refuses it: no reason was given"
+
+
+# Mounting -------------------------------------------------------------------------------------------------------------
+
+
+HDFS = Mount("/hdfs", "hdfs://namenode:8020/lake")
+LOOK = f"hdfs://namenode:8020/lake/{LOOKED_FOR}"
+ABSENT = f'Path "/hdfs/{LOOKED_FOR}" does not exist.'
+
+
+@pytest.mark.parametrize(
+    ("told", "reason", "calls"),
+    [
+        (f"Ufs path {LOOK} does not exist", "", ["Mount", "Mount", "GetStatus", "UpdateMount"]),
+        (None, "", ["Mount", "Unmount", "Mount", "GetStatus", "UpdateMount"]),  # somebody made such a folder
+        (
+            'Permission denied: user=lake, access=EXECUTE, inode="/lake":somebody:supergroup:drwx------',
+            "HDFS lets the user lake not into /lake (EXECUTE): give that user the right",
+            ["Mount"],
+        ),
+        ("/lake (is not a directory)", "there is no folder hdfs://namenode:8020/lake: make it", ["Mount"]),
+        (
+            f"Mount point hdfs://namenode:8020/ is a prefix of {LOOK}",
+            "(hdfs://namenode:8020/ holds hdfs://namenode:8020/lake)",
+            ["Mount"],
+        ),
+    ],
+)
+def test_hdfs_is_asked_whether_it_lets_us_in_before_it_is_mounted(
+    serve: Callable[..., Any], told: str | None, reason: str, calls: list[str]
+) -> None:
+    def mount(request: Any) -> Any:
+        looks = request.ufsPath == LOOK
+        return (grpc.StatusCode.UNKNOWN, told) if looks and told else protocol.MountPResponse()
+
+    answers = {
+        methods.MOUNT: mount,
+        methods.UNMOUNT: protocol.UnmountPResponse(),
+        methods.GET_STATUS: (grpc.StatusCode.NOT_FOUND, ABSENT),
+        methods.UPDATE_MOUNT: protocol.UpdateMountPResponse(),
+    }
+    master = serve(answers=answers)
+    with Masters([master.address]) as masters:
+        found = make(masters, HDFS, {})
+    assert (reason in found) if reason else found == ""
+    assert [name for name, _ in master.asked] == calls
