@@ -140,6 +140,8 @@ def properties(
             found |= _own_address(record) | _master_properties(configuration, record)
         case Kind.WORKER:
             found |= _worker_properties(configuration, record)
+            if configuration.journal_kind is not Journal.LOCAL:
+                found |= _WORKER_CUT_OFF
         case Kind.PROXY:
             found |= {
                 "alluxio.proxy.web.hostname": record.hostname,
@@ -166,6 +168,18 @@ def _kerberos_properties(configuration: Configuration) -> dict[str, str]:
     }
 
 
+# While a worker loads it holds each block that it reads as a whole in direct memory, and keeps the buffers for the next
+# ones: of files that differ in length some eight of them for each block that is read at once. By default Alluxio has a
+# worker read 20 at once.
+_BUFFERS: Final = 8
+_BLOCK: Final = 64  # MiB, Alluxio's default
+
+
+def load_batch(configuration: Configuration) -> int:
+    """How many blocks a worker reads at once while it loads."""
+    return max(1, configuration.worker_direct // (_BUFFERS * _BLOCK))
+
+
 # A connection to a host that is cut off tells nothing. With Alluxio's own values the workers notice that after a
 # minute, and the next primary, which was there after seconds, has none until then. gRPC asks every 10 s at most.
 _CUT_OFF: Final = {
@@ -175,6 +189,8 @@ _CUT_OFF: Final = {
     "alluxio.job.master.network.permit.keepalive.time": "5sec",
     "alluxio.worker.network.permit.keepalive.time": "5sec",
 }
+# To a worker the timeout is also how long a block may take that it loads (alluxio.worker.block.MonoBlockStore).
+_WORKER_CUT_OFF: Final = {"alluxio.user.network.rpc.keepalive.timeout": "15sec"}
 
 
 def _masters_properties(configuration: Configuration, masters: Sequence[Record]) -> dict[str, str]:
@@ -237,6 +253,7 @@ def _master_properties(configuration: Configuration, record: Record) -> dict[str
         # Alluxio 2.9.6 ends a standby's gRPC server before the primary's starts, and waits for that without a bound: a
         # client that connects just then (a job master does) makes it wait for ever.
         "alluxio.standby.master.grpc.enabled": "false",
+        "alluxio.job.batch.size": str(load_batch(configuration)),
     }
     if configuration.journal_kind is Journal.SHARED:
         # A primary that lost the lead ends, and its executor starts it again as a standby. One that lived on could take

@@ -102,8 +102,8 @@ class Namespace:
         self.status(path)
         return 1, 0
 
-    def load(self, path: str, *, bandwidth: int | None = None, verify: bool = False, refresh: bool = True) -> bool:
-        self.calls.append(("load", path, bandwidth, verify, refresh))
+    def load(self, path: str, *, verify: bool = False, refresh: bool = True) -> bool:
+        self.calls.append(("load", path, verify, refresh))
         self.status(path)
         self.loads.setdefault(path, [LoadProgress(path, LoadState.DONE, 1, 5, 5)])
         return True

@@ -268,10 +268,13 @@ class Paths:
 
     # Loads ------------------------------------------------------------------------------------------------------------
 
-    def load(self, path: str, *, bandwidth: int | None = None, verify: bool = False, refresh: bool = True) -> bool:
+    def load(self, path: str, *, verify: bool = False, refresh: bool = True) -> bool:
         """The workers read into the cache what is not there yet. False when a load of it was running already, which
-        goes on, with this bandwidth (bytes per second of each worker). A load itself takes only what the namespace
-        knows, so the under-storage is looked at first; ``refresh`` as for entries.
+        goes on. A load itself takes only what the namespace knows, so the under-storage is looked at first; ``refresh``
+        as for entries.
+
+        Alluxio's limit of the bandwidth is not offered: its workers compare what they read in a minute with what they
+        may in a second, after the first gigabyte.
         """
         status = self.status(path)
         masters = self._masters()
@@ -283,8 +286,6 @@ class Paths:
         if self._was_loaded(path):
             time.sleep(SETTLED)
         options = protocol.LoadJobPOptions(verify=verify, partialListing=False)
-        if bandwidth is not None:
-            options.bandwidth = bandwidth
         request = protocol.SubmitJobPRequest(request_body=load_request(path, options))
         return bool(self._ask(path, SUBMIT_JOB, request).jobId)
 
@@ -423,7 +424,7 @@ def loading(path: str, report: str) -> LoadProgress:
     calls it; what did not end yet (it verifies, too) runs.
     """
     said = json.loads(report)
-    failures = sorted(said.get("mFailedFilesWithReasons", {}).items())
+    failures = sorted((file, _why(reason)) for file, reason in said.get("mFailedFilesWithReasons", {}).items())
     state = _STATES.get(said["mJobState"], LoadState.RUNNING)
     failed_files = int(said.get("mFailedFileCount", 0))
     if state is LoadState.DONE and failed_files:
@@ -438,6 +439,26 @@ def loading(path: str, report: str) -> LoadProgress:
         failures=tuple(failures[:MOST_FAILURES]),
         reason=f"{failures[0][0]}: {failures[0][1]}" if failures else "",
     )
+
+
+# Why a worker did not load a block, as Alluxio 2.9.6 says it.
+_NOT_LOADED: Final = (
+    (
+        r"Not enough direct memory",
+        "a worker has no direct memory left for a block of it: raise worker-direct, and load again",
+    ),
+    (
+        r"time out after waiting for (\d+)\d{3} MILLISECONDS",
+        "the under-storage did not give a whole block in {0} s: load again, which goes on where it was",
+    ),
+)
+
+
+def _why(reason: str) -> str:
+    for pattern, sentence in _NOT_LOADED:
+        if found := re.search(pattern, reason):
+            return sentence.format(*found.groups())
+    return re.sub(r"^Status code: \d+, message: ", "", reason)
 
 
 def failed(path: str, report: str) -> LoadProgress:

@@ -947,11 +947,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                "bandwidth": {
-                    "type": "string",
-                    "pattern": "^[1-9][0-9]{0,5}[MG]B$",
-                    "description": "of each worker in a second",
-                },
                 "refresh": {
                     "type": "boolean",
                     "description": "look for new files in the under-storage first (true)",

@@ -19,7 +19,7 @@ from framework.alluxio.paths import LoadProgress, LoadState, PathAbsent, PathSta
 from framework.api.changes import Changes, json_object, parameters
 from framework.api.problems import Refused
 from framework.messages import PathsWished
-from framework.option_types import duration, size
+from framework.option_types import duration
 from framework.paths import NOT_YET, Attributes, WantedPath
 
 AT_ONCE: Final = 8  # questions to Alluxio; who comes later waits, and holds no thread
@@ -48,7 +48,7 @@ class Namespace(Protocol):
 
     def persist(self, path: str) -> tuple[int, int]: ...
 
-    def load(self, path: str, *, bandwidth: int | None = None, verify: bool = False, refresh: bool = True) -> bool: ...
+    def load(self, path: str, *, verify: bool = False, refresh: bool = True) -> bool: ...
 
     def load_progress(self, path: str) -> LoadProgress: ...
 
@@ -150,30 +150,19 @@ class PathRoutes:
     async def load(self, request: Request) -> Response:
         parameters(request)
         path = path_of(request)
-        body = await json_object(request, ("bandwidth", "refresh", "verify"))
-        bandwidth = body.get("bandwidth")
+        body = await json_object(request, ("refresh", "verify"))
         told = {"verify": body.get("verify", False), "refresh": body.get("refresh", True)}
         mistakes = [
             f"{name}: {value!a:.100} is not allowed; give true or false"
             for name, value in told.items()
             if not isinstance(value, bool)
         ]
-        mebibytes = None
-        if bandwidth is not None:
-            try:
-                mebibytes = size().read(bandwidth if isinstance(bandwidth, str) else "")
-            except ValueError:
-                mistakes.append(
-                    f"bandwidth: {bandwidth!a:.100} is not allowed; give what each worker may read in a second, in "
-                    "whole MiB, such as 100MB"
-                )
         if mistakes:
             raise Refused(422, mistakes)
-        return JSONResponse(await self._asked(self._load, path, mebibytes, **told), 202)
+        return JSONResponse(await self._asked(self._load, path, **told), 202)
 
-    def _load(self, path: str, mebibytes: int | None, *, verify: bool, refresh: bool) -> dict[str, Any]:
-        bandwidth = None if mebibytes is None else mebibytes << 20
-        self._namespace.load(path, bandwidth=bandwidth, verify=verify, refresh=refresh)
+    def _load(self, path: str, *, verify: bool, refresh: bool) -> dict[str, Any]:
+        self._namespace.load(path, verify=verify, refresh=refresh)
         return load_document(self._namespace.load_progress(path))
 
     async def load_shown(self, request: Request) -> Response:

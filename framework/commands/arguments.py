@@ -135,12 +135,6 @@ def _add_paths(commands: Commands[argparse.ArgumentParser]) -> None:
     instead.add_argument("--progress", action="store_true", help="begin nothing; show how far the load is that runs")
     instead.add_argument("--stop", action="store_true", help="stop the load that runs; what it has loaded stays")
     load.add_argument(
-        "--bandwidth",
-        default="",
-        metavar="SIZE",
-        help="what each worker may read in a second, such as 100MB (no limit)",
-    )
-    load.add_argument(
         "--verify", action="store_true", help="look at the end whether all is there, and load what is not"
     )
     load.add_argument(

@@ -95,9 +95,7 @@ def _load(client: Client, options: argparse.Namespace) -> ExitCode:
         answer(options, stopped, lambda: show.plain(stopped["message"]))
         return ExitCode.DONE
     if not options.progress:
-        body = {"verify": options.verify, "refresh": not options.no_refresh} | (
-            {"bandwidth": options.bandwidth} if options.bandwidth else {}
-        )
+        body = {"verify": options.verify, "refresh": not options.no_refresh}
         begun = client.post(*address, body=body).document
         if options.no_wait:
             answer(options, begun, lambda: show_paths.load(begun))

@@ -57,3 +57,15 @@ def test_a_path_is_wanted_loaded_looked_at_and_freed(cluster: LocalCluster) -> N
     )
     assert ask("load", "/nothing").code == ExitCode.CONFIGURATION
     assert sorted(file.name for file in folder.iterdir()) == ["a", "b"]
+
+
+def test_more_is_loaded_than_the_direct_memory_of_the_worker_holds(cluster: LocalCluster) -> None:
+    """As it comes, a worker takes 20 blocks at once, each whole in direct memory, and has 128 MiB of it here."""
+    environment = {"ALLUXIO_MESOS_API": cluster.endpoints["api"]}
+    folder = cluster.directory / "under-storage/large"
+    folder.mkdir()
+    for number, size in enumerate((40, 38, 39, 36, 37)):
+        with (folder / str(number)).open("wb") as file:
+            file.truncate(size * MIB)
+    loaded = alluxio_mesos("load", "/large", environment=environment)
+    assert (loaded.code, loaded.out) == (0, "/large: 5 files with 190.0 MiB loaded\n"), loaded.error

@@ -103,9 +103,9 @@ def test_a_load_is_begun_looked_at_and_stopped(api: Api) -> None:
         LoadProgress("/data", LoadState.RUNNING, 2, 50, 200),
         LoadProgress("/data", LoadState.FAILED, 2, 100, 200, 1, failures, "/data/a: the store is away"),
     ]
-    begun = api.ask("POST", "/v1/loads/data", json={"bandwidth": "10MB", "verify": True})
+    begun = api.ask("POST", "/v1/loads/data", json={"verify": True})
     assert (begun.status_code, begun.json()["state"], begun.json()["percent"]) == (202, "running", 0)
-    assert api.namespace.calls == [("load", "/data", 10 << 20, True, True)]
+    assert api.namespace.calls == [("load", "/data", True, True)]
     assert api.get("/v1/loads/data").json()["percent"] == 25
     ended = api.get("/v1/loads/data").json()
     assert (ended["state"], ended["percent"], ended["failed_files"]) == ("failed", 50, 1)
@@ -142,14 +142,7 @@ def test_a_hundred_per_cent_is_done_and_nothing_else_is() -> None:
         ("POST", "/v1/paths/data", {"operation": "free", "force": 1}, 422, "force: 1 is not allowed"),
         ("POST", "/v1/paths/data", {"operation": "persist", "force": True}, 422, "force: it goes with free alone"),
         ("POST", "/v1/loads/nothing", {}, 404, "/nothing does not exist"),
-        (
-            "POST",
-            "/v1/loads/data",
-            {"bandwidth": 5},
-            422,
-            "bandwidth: 5 is not allowed; give what each worker may read",
-        ),
-        ("POST", "/v1/loads/data", {"bandwidth": "fast"}, 422, "bandwidth: 'fast' is not allowed"),
+        ("POST", "/v1/loads/data", {"bandwidth": "5MB"}, 422, "there is no field 'bandwidth'; allowed: refresh, verify"),
         ("POST", "/v1/loads/data", {"refresh": 0}, 422, "refresh: 0 is not allowed; give true or false"),
         ("POST", "/v1/loads/data", {"verify": "yes"}, 422, "verify: 'yes' is not allowed"),
     ],

@@ -108,14 +108,14 @@ def test_a_load_is_followed_to_its_end(run: Run, api: Api) -> None:
         LoadProgress("/data", LoadState.RUNNING, 2, 1 << 20, 4 << 20),
         LoadProgress("/data", LoadState.DONE, 2, 4 << 20, 4 << 20),
     ]
-    code, out, err = run("load", "/data", "--bandwidth", "100MB", "--verify", "--no-refresh")
+    code, out, err = run("load", "/data", "--verify", "--no-refresh")
     assert (code, out) == (0, "/data: 2 files with 4.0 MiB loaded\n")
     assert err.splitlines() == [
         "/data: looking for what is to be loaded",
         "/data: 1.0 MiB of 4.0 MiB, 2 files",
         "/data: 4.0 MiB of 4.0 MiB, 2 files",
     ]
-    assert api.namespace.calls == [("load", "/data", 100 << 20, True, False)]
+    assert api.namespace.calls == [("load", "/data", True, False)]
 
 
 def test_a_load_of_what_is_cached_says_so(run: Run, api: Api) -> None:
@@ -184,7 +184,6 @@ def test_control_c_leaves_the_load_going_and_says_how_to_look_at_it(api: Api) ->
         (("load", "/nothing"), 64, "load: /nothing does not exist"),
         (("load", "--progress", "/data"), 64, "load: nobody has asked for a load of /data, or it is long over"),
         (("load", "--stop", "/data"), 64, "load: no load of /data is running"),
-        (("load", "/data", "--bandwidth", "fast"), 64, "load: bandwidth: 'fast' is not allowed; give what each worker"),
         (("ttl", "/data", "--", "-1"), 64, "ttl: ttl: '-1' is not allowed; give a time such as 90s, 10m, 1h or 7d"),
         (("ttl", "/data", "none", "--action", "free"), 64, "ttl: --action goes with a time"),
         (("replication", "/data", "--min", "3", "--max", "2"), 64, "replication: replication_min: 3 is more than"),

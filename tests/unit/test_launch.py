@@ -364,9 +364,16 @@ def test_agents_that_share_a_file_system_have_folders_of_their_own(record: Recor
 def test_a_worker_notices_that_the_primarys_host_is_cut_off(options: dict[str, str]) -> None:
     found = site.properties(configuration(**options), WORKER, MASTERS)
     assert found["alluxio.user.network.rpc.keepalive.time"] == "10sec"
-    assert found["alluxio.user.network.rpc.keepalive.timeout"] == "5sec"
+    assert found["alluxio.user.network.rpc.keepalive.timeout"] == "15sec"  # as long as a block may take that it loads
     masters = site.properties(configuration(**options), MASTERS[0], MASTERS)
     assert masters["alluxio.master.network.permit.keepalive.time"] == "5sec"  # the more frequent question is allowed
+    assert masters["alluxio.user.network.rpc.keepalive.timeout"] == "5sec"
+
+
+@pytest.mark.parametrize(("direct", "blocks"), [("32MB", "1"), ("512MB", "1"), ("1GB", "2"), ("4GB", "8")])
+def test_a_worker_loads_no_more_blocks_at_once_than_its_direct_memory_holds(direct: str, blocks: str) -> None:
+    found = site.properties(configuration(worker_direct=direct), MASTERS[0], MASTERS[:1])
+    assert found["alluxio.job.batch.size"] == blocks
 
 
 # The last word --------------------------------------------------------------------------------------------------------

@@ -238,15 +238,13 @@ def test_a_load_needs_a_worker(serve: Serve) -> None:
         paths.load("/data")
     assert asked(server, "submitJob") == []
     server.workers = (block.WorkerInfo(id=1, state="ACTIVE"),)
-    assert paths.load("/data", bandwidth=7, verify=True) is True
+    assert paths.load("/data", verify=True) is True
     paths.close()
     # A load takes what is in the namespace, and no more.
     (listing,) = asked(server, "ListStatus")
     assert (listing.options.recursive, listing.options.loadMetadataType) == (True, protocol.ALWAYS)
     (request,) = asked(server, "submitJob")
-    assert request.request_body == load_request(
-        "/data", protocol.LoadJobPOptions(verify=True, partialListing=False, bandwidth=7)
-    )
+    assert request.request_body == load_request("/data", protocol.LoadJobPOptions(verify=True, partialListing=False))
 
 
 def test_a_load_that_ended_just_now_is_put_away_before_the_next_one(serve: Serve) -> None:
@@ -311,6 +309,25 @@ def test_a_load_with_files_that_failed_has_failed_whatever_alluxio_calls_it() ->
         failures=(("/s/gone", "Status code: 5"),),
         reason="/s/gone: Status code: 5",
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (
+            "Status code: 8, message: Not enough direct memory allocated to buffer",
+            "a worker has no direct memory left for a block of it: raise worker-direct, and load again",
+        ),
+        (
+            "Status code: 4, message: time out after waiting for 15000 MILLISECONDS",
+            "the under-storage did not give a whole block in 15 s: load again, which goes on where it was",
+        ),
+        ("Status code: 5, message: it is gone", "it is gone"),
+        ("Status code: 5", "Status code: 5"),
+    ],
+)
+def test_why_a_file_was_not_loaded(said: str, meant: str) -> None:
+    assert loading("/data", BROKEN.replace("Status code: 5", said)).failures == (("/s/gone", meant),)
 
 
 def test_a_load_that_failed_as_a_whole_is_asked_for_in_words(serve: Serve) -> None:
