@@ -153,7 +153,7 @@ class PathsWished:
     paths: tuple[WantedPath, ...]
 
     def __str__(self) -> str:
-        return f"asked for something of {counted(len(self.paths), 'path')}"
+        return f"asked for something of {_paths(self.paths)}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -260,7 +260,11 @@ class KeepPaths:
     paths: tuple[WantedPath, ...]
 
     def __str__(self) -> str:
-        return f"wanted from now on: something of {counted(len(self.paths), 'path')} in Alluxio's namespace"
+        return f"wanted from now on: something of {_paths(self.paths)}"
+
+
+def _paths(paths: Sequence[WantedPath]) -> str:
+    return _few([wanted.path for wanted in paths]) or "no path"
 
 
 def _workers(entry: HistoryEntry) -> str:

@@ -34,5 +34,5 @@ def test_it_is_remembered_and_can_be_taken_back() -> None:
 
 
 def test_the_log_says_it_in_one_sentence() -> None:
-    assert str(PathsWished(PATHS)) == "asked for something of 1 path"
-    assert str(KeepPaths(PATHS)) == "wanted from now on: something of 1 path in Alluxio's namespace"
+    assert str(PathsWished(PATHS)) == "asked for something of /a"
+    assert str(KeepPaths(PATHS)) == "wanted from now on: something of /a"
