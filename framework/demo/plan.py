@@ -19,8 +19,8 @@ LEAST_SIZE: Final = 16  # MiB
 # Of the warm-up: how often the job that goes over its data again and again runs through Alluxio before anything counts.
 WARM_UPS: Final = 3
 # Seconds that the other parts take, for the estimate alone: what starts first, and each round of what follows the runs.
-STARTS: Final = 90.0
-ROUND_OF_OTHERS: Final = 45.0
+STARTS: Final = 45.0
+ROUND_OF_OTHERS: Final = 85.0
 
 
 class Way(enum.StrEnum):
