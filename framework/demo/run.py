@@ -56,6 +56,7 @@ from framework.local.processes import wait_until
 LOCAL_READ: Final = "Client.BytesReadLocal"
 WORKER_READS: Final = ("Worker.BytesReadDomain", "Worker.BytesReadRemote")
 COMPARED: Final = (Way.STORE, Way.ALLUXIO)
+PART_SECONDS: Final = ROUND_OF_OTHERS / 3 / len(COMPARED)  # of a round: sharing, crash and locality, each in two ways
 ELSEWHERE: Final = "127.0.0.99"  # a host on which no worker runs
 AGENT_PORTS: Final = 40
 MOUNT_SECONDS: Final = 60.0
@@ -340,7 +341,7 @@ def _shared(stage: Stage, first: spark.Session, second: spark.Session, way: Way)
         memory = stage.cache.held(SHARED_TABLE)
     for session in (first, second):
         session.ask(do="forget")
-    stage.watch.advance(ROUND_OF_OTHERS / 3 / len(COMPARED))
+    stage.watch.advance(PART_SECONDS)
     return {
         "way": way.value,
         "seconds": seconds,
@@ -376,7 +377,7 @@ def _crashes(stage: Stage) -> Iterator[dict[str, Any]]:
                 "result": answer["result"],
             }
             session.ask(do="forget")
-            stage.watch.advance(ROUND_OF_OTHERS / 3 / len(COMPARED))
+            stage.watch.advance(PART_SECONDS)
     finally:
         session.kill()
 
@@ -394,7 +395,7 @@ def _reads(stage: Stage, session: spark.Session, where: str) -> dict[str, Any]:
     client, worker, store = counted()
     answer = session.ask(do="job", job="scan", root=stage.roots[Way.ALLUXIO])
     client_after, worker_after, store_after = counted()
-    stage.watch.advance(ROUND_OF_OTHERS / 3 / len(COMPARED))
+    stage.watch.advance(PART_SECONDS)
     return {
         "where": where,
         "seconds": answer["seconds"],
