@@ -119,6 +119,7 @@ class Connection:
 
 
 def _read(lines: Any) -> Request | None:
+    """The next whole request; None when the other side is gone."""
     line = lines.readline().decode().strip()
     if not line:
         return None
@@ -126,7 +127,10 @@ def _read(lines: Any) -> Request | None:
     while header := lines.readline().decode().strip():
         name, _, value = header.partition(":")
         headers[name.lower()] = value.strip()
-    body = lines.read(int(headers.get("content-length", "0")))
+    length = int(headers.get("content-length", "0"))
+    body = lines.read(length)
+    if len(body) < length:
+        return None  # the scheduler ended in the middle of its call
     return Request(time.monotonic(), line, headers, json.loads(body) if body else {})
 
 

@@ -191,12 +191,13 @@ class Agent:
             self.say({"type": "ACKNOWLEDGED", "acknowledged": acknowledged})
 
     def _subscribe(self, handler: http.server.BaseHTTPRequestHandler, call: dict[str, Any]) -> None:
-        self.subscribes.append(call)
         if self.refusal is not None:
+            self.subscribes.append(call)
             self._respond(handler, self.refusal, b"no")
             return
         if self.recovering > 0:
             self.recovering -= 1
+            self.subscribes.append(call)
             self._respond(handler, 503, b"Agent has not finished recovery")
             return
         stream: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -211,6 +212,7 @@ class Agent:
         }
         stream.put({"type": "SUBSCRIBED", "subscribed": subscribed})
         self._streams.append(stream)
+        self.subscribes.append(call)  # once something can be said on its stream
         for update in call["subscribe"]["unacknowledged_updates"]:
             self._take(update["status"])
         while (event := stream.get()) is not None:
