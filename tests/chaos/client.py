@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chaos.timeline import Timeline
 from framework.alluxio.answers import Unavailable, WorkerState
@@ -32,6 +32,7 @@ class Written:
     size: int
     kind: WriteType
     worker: str
+    at: float = field(default=0.0, compare=False)  # monotonic seconds, before the worker took it
 
     @property
     def content(self) -> bytes:
@@ -170,7 +171,7 @@ class Client(threading.Thread):
         for worker in workers:
             self._number += 1  # a name that may be half written is not used again
             kind = (WriteType.MUST_CACHE, WriteType.CACHE_THROUGH)[self._number % 2]
-            file = Written(f"{FOLDER}/passing/{self._number}", SMALL, kind, worker)
+            file = Written(f"{FOLDER}/passing/{self._number}", SMALL, kind, worker, time.monotonic())
             try:
                 session.files.write(file.path, file.content, write_type=kind, worker=worker)
             except AlluxioError as error:
@@ -249,3 +250,10 @@ def may_be_lost(file: Written, before: Cached | None, destroyed: frozenset[str])
     if file.kind is not WriteType.MUST_CACHE:
         return False
     return before.only_at(destroyed) > 0 if before is not None else file.worker in destroyed
+
+
+def taken_too_early(file: Written, restarted: frozenset[str], begin: float, end: float) -> bool:
+    """Whether only memory held it, of a worker that was started again from ``begin`` to ``end`` (monotonic) and took it
+    meanwhile. Alluxio has a worker free what it took before it had registered (docs/reliability.md).
+    """
+    return file.kind is WriteType.MUST_CACHE and file.worker in restarted and begin <= file.at <= end

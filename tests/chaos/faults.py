@@ -50,6 +50,7 @@ class Happened:
     relaunched: tuple[int, int] = (0, 0)  # at least, at most
     destroyed: frozenset[str] = frozenset()  # workers whose memory went with the fault itself
     emptied: frozenset[str] = frozenset()  # workers that were emptied first: their cache goes, and no file with it
+    restarted: frozenset[str] = frozenset()  # workers whose process was started again in its place
     floors: Mapping[str, Floor] = field(default_factory=dict)
     then: Callable[[], None] = lambda: None  # when all is well again
 
@@ -352,8 +353,10 @@ def _next_primary(world: World) -> Floor:
 
 
 def alluxio_worker_killed(world: World, scale: Scale) -> Happened:
-    moment = kill(world.java(worker_slot(world), WORKER_MAIN))
-    return Happened(moment, floors=_start(scale, WORKER_MAIN, "a worker's start"))
+    slot = worker_slot(world)
+    address = address_of(world.tasks()[slot])
+    moment = kill(world.java(slot, WORKER_MAIN))
+    return Happened(moment, restarted=frozenset({address}), floors=_start(scale, WORKER_MAIN, "a worker's start"))
 
 
 def worker_executor_killed(world: World, scale: Scale) -> Happened:

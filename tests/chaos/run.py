@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import psutil
 import requests
 
-from chaos.client import Cached, Client, Written, cached, may_be_lost, unreadable
+from chaos.client import Cached, Client, Written, cached, may_be_lost, taken_too_early, unreadable
 from chaos.copies import doubles
 from chaos.faults import MASTER_TASK, WORKER_TASK, Fault, Floor, Happened, Scale, kill
 from chaos.world import JOB_MASTER_MAIN, JOB_WORKER_MAIN, MASTER_MAIN, WORKER_MAIN, World
@@ -40,6 +40,7 @@ class Row:
     expected: tuple[int, int]
     relaunched: int
     lost: tuple[str, ...]
+    early: tuple[str, ...]  # files that a worker took before it had registered, and that Alluxio had it free
     cached_lost: int  # bytes
     cached_may_go: int  # bytes that were in the memory which the fault itself destroyed
     doubles: tuple[str, ...]
@@ -216,11 +217,14 @@ class Run:
             still = cached(session.files, before.cached)
             gone = unreadable(session, self.client.acknowledged(), time.monotonic() + READ_SECONDS)
         # What only the destroyed memory held cannot come back: it counts as cached bytes, not as files.
-        lost = tuple(
-            f"{file.path}: {reason}"
+        missed = {
+            file: f"{file.path}: {reason}"
             for file, reason in gone.items()
             if not may_be_lost(file, before.cached.get(file), happened.destroyed)
-        )
+        }
+        restarting = (happened.restarted, happened.over, happened.over + times["whole"])
+        early = {file: words for file, words in missed.items() if taken_too_early(file, *restarting)}
+        lost = tuple(words for file, words in missed.items() if file not in early)
         may_go = sum(held.only_at(happened.destroyed | happened.emptied) for held in before.cached.values())
         cached_lost = sum(max(0, held.size - still[file].size) for file, held in before.cached.items() if file in still)
         world.copies.away = frozenset()
@@ -253,6 +257,7 @@ class Run:
             expected=happened.relaunched,
             relaunched=relaunched,
             lost=lost,
+            early=tuple(early.values()),
             cached_lost=cached_lost,
             cached_may_go=may_go,
             doubles=tuple(double.values()),
@@ -263,6 +268,8 @@ class Run:
     def _tell(self, row: Row) -> None:
         times = f"API {row.api:.1f} s, files {row.files:.1f} s, all tasks {row.whole:.1f} s"
         self._say(f"  {'✓' if not row.problems else '✗'} {times}, {row.relaunched} relaunched, {len(row.lost)} lost")
+        for words in row.early:
+            self._say(f"    its worker took it before it had registered, and freed it: {words}")
         for problem in row.problems[:MOST_TOLD]:
             self._say(f"    {problem}")
         if len(row.problems) > MOST_TOLD:

@@ -35,7 +35,7 @@ def cells(row: Row) -> tuple[str, ...]:
         ", ".join(f"{_LABELS[column]}: {floor.seconds:.1f} s ({floor.of})" for column, floor in row.floors.items()),
         ", ".join(_ratio(row, column) for column in row.floors),
         f"{row.relaunched} of {expected_words(row.expected)}",
-        str(len(row.lost)),
+        f"{len(row.lost)}{f' and {len(row.early)} taken too early' if row.early else ''}",
         f"{row.cached_lost / (1 << 20):.1f} MiB of {row.cached_may_go / (1 << 20):.1f}"
         if row.cached_may_go or row.cached_lost
         else "0",

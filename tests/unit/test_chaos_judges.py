@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 
-from chaos.client import Cached, Written, may_be_lost
+from chaos.client import Cached, Written, may_be_lost, taken_too_early
 from chaos.copies import Copy, doubles
 from chaos.faults import Floor
 from chaos.run import Row, failed
@@ -99,6 +100,23 @@ def test_what_was_written_through_is_never_lost() -> None:
     assert not may_be_lost(THROUGH, None, frozenset({"first:1"}))
 
 
+@pytest.mark.parametrize(
+    ("kind", "worker", "at", "excused"),
+    [
+        (WriteType.MUST_CACHE, "first:1", 12.0, True),
+        (WriteType.MUST_CACHE, "first:1", 9.0, False),  # before the worker was killed
+        (WriteType.MUST_CACHE, "first:1", 16.0, False),  # after all was well again
+        (WriteType.MUST_CACHE, "second:1", 12.0, False),
+        (WriteType.CACHE_THROUGH, "first:1", 12.0, False),
+    ],
+)
+def test_only_what_a_worker_took_while_it_started_again_may_be_freed(
+    kind: WriteType, worker: str, at: float, excused: bool
+) -> None:
+    file = Written("/passing", 2, kind, worker, at)
+    assert taken_too_early(file, frozenset({"first:1"}), 10.0, 15.0) is excused
+
+
 ROW = Row(
     "a fault",
     "what was done",
@@ -109,6 +127,7 @@ ROW = Row(
     expected=(1, 1),
     relaunched=1,
     lost=(),
+    early=(),
     cached_lost=0,
     cached_may_go=0,
     doubles=(),
@@ -123,6 +142,7 @@ def test_a_row_as_cells() -> None:
         *("1 of 1", "0", "0", "0"),
     )
     assert markdown([ROW]).count("\n") == 3
+    assert cells(dataclasses.replace(ROW, early=("one",)))[7] == "0 and 1 taken too early"
 
 
 def test_the_table_takes_the_place_of_the_one_in_the_page() -> None:
