@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from localmesos.recordio import Decoder
+from ports import held_port
 
 Json = dict[str, Any]
 DEADLINE_SECONDS = 30.0
@@ -253,18 +253,12 @@ def shell(value: str) -> Json:
     return {"shell": True, "value": value}
 
 
-def free_port(ip: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((ip, 0))
-        return int(probe.getsockname()[1])
-
-
 class Machine:
     """A master and agents as processes in one folder. As a context manager it leaves no process behind."""
 
     def __init__(self, folder: Path, *master_options: str) -> None:
         self.folder = folder
-        self.address = f"127.0.0.1:{free_port('127.0.0.1')}"
+        self.address = f"127.0.0.1:{held_port()}"
         self.master = Localmesos(
             folder / "master.log",
             *("master", "--port", self.address.partition(":")[2], "--work-dir", str(folder / "master")),
@@ -302,7 +296,7 @@ class Machine:
     async def add_agent(self, *options: str, master: str = "") -> Localmesos:
         """127.0.0.11, .12, …; returns when it answers."""
         ip = f"127.0.0.{11 + len(self.agents)}"
-        port = str(free_port(ip))
+        port = str(held_port(ip))
         agent = Localmesos(
             self.folder / f"{ip}.log",
             *("agent", "--master", master or self.address, "--ip", ip, "--port", port),

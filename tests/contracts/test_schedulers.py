@@ -8,7 +8,6 @@ import dataclasses
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from eventually import eventually
 from fake_mesos import FRAMEWORK_ID, FakeMaster, chunk, record
 from framework.model import ExitCode, Kept
 from framework.zookeeper import ZooKeeperStore, connect
+from ports import held_port
 from zookeeper_server import ZooKeeperServer
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.timeout(180)]
@@ -71,8 +71,7 @@ class Service:
         self.schedulers: list[Scheduler] = []
 
     def start(self, *options: str, session: float = SESSION, port: int = 0) -> Scheduler:
-        with socket.create_server(("127.0.0.1", port)) as free:
-            port = free.getsockname()[1]
+        port = port or held_port()
         given = {
             "mesos": self.mesos,
             "zookeeper": f"{self.zookeeper}{self.path}",

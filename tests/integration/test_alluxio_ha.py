@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import queue
 import shutil
-import socket
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from framework.artefacts import Artefacts, default_directory
 from framework.artefacts.maven import java
 from framework.model import CacheReport
 from framework.zookeeper import AlluxioLeader
+from ports import held_port
 from zookeeper_server import ZooKeeperServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -46,11 +45,8 @@ class Cluster:
     def __init__(self, folder: Path, jars: Path, members: int, shared: dict[str, object]) -> None:
         self.folder, self.jars, self.shared = folder, jars, shared
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        with ExitStack() as held:
-            sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3 * members + 2)]
-            free = iter([listener.getsockname()[1] for listener in sockets])
-            self.ports = [{name: next(free) for name in PORTS} for _ in range(members)]
-            self.worker_ports = {name: next(free) for name in ("rpc", "web")}
+        self.ports = [{name: held_port() for name in PORTS} for _ in range(members)]
+        self.worker_ports = {name: held_port() for name in ("rpc", "web")}
         self.rpc_addresses = [f"127.0.0.1:{ports['rpc']}" for ports in self.ports]
         self.journal_addresses = [f"127.0.0.1:{ports['journal']}" for ports in self.ports]
         (folder / "under-storage").mkdir()

@@ -27,6 +27,7 @@ from typing import Any
 import pytest
 
 from executor import build
+from ports import held_port
 
 DEADLINE_SECONDS = 30.0
 SHUTDOWN_GRACE_SECONDS = 3
@@ -67,12 +68,6 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
             return value
         time.sleep(0.02)
     raise AssertionError(f"waited {DEADLINE_SECONDS:g} s for {what}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_alive(pid: int) -> bool:
@@ -118,7 +113,7 @@ class Agent:
         self.broken_updates = 0
         self._streams: list[queue.Queue[dict[str, Any] | None]] = []
         self._server: http.server.ThreadingHTTPServer | None = None
-        self.port = free_port()
+        self.port = held_port()
         self.start()
 
     def start(self) -> None:
@@ -278,7 +273,7 @@ class World:
         return self.story.read_text().splitlines()
 
     def process(self, name: str, port: int | None = None, after: tuple[str, ...] = (), *more: str) -> dict[str, Any]:
-        port = port or free_port()
+        port = port or held_port()
         return {
             "name": name,
             "command": [sys.executable, str(self.server), str(port), str(self.story), name, *more],
@@ -456,7 +451,7 @@ def test_it_gives_up_with_the_reason_after_the_others_have_stopped(world: World)
 
 def test_a_process_that_is_not_ready_in_time_is_killed_and_started_again(world: World) -> None:
     deaf = world.process("worker")
-    deaf["ready"] = {"kind": "tcp", "host": "127.0.0.1", "port": free_port(), "seconds": 0.5}
+    deaf["ready"] = {"kind": "tcp", "host": "127.0.0.1", "port": held_port(), "seconds": 0.5}
     world.start()
     world.launch(world.document(deaf))
     late = world.agent.wait_for_state("TASK_RUNNING", False)
@@ -493,7 +488,7 @@ def test_a_process_that_hangs_is_killed_and_the_others_are_left_alone(world: Wor
 
 def test_a_process_that_closes_its_port_and_stays_is_killed_too(world: World) -> None:
     """Alluxio 2.9.6 may wait for ever for its standby server while it becomes the primary: its port refuses."""
-    port = free_port()
+    port = held_port()
     program = (
         f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); s.accept(); s.close(); time.sleep(99)"
     )

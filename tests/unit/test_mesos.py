@@ -72,6 +72,7 @@ from framework.model import (
     Volume,
 )
 from framework.planner import State, evolve
+from ports import held_port
 from stage import wanted
 
 IDENTITY = Identity("alluxio", "nobody", "alluxio", "127.0.0.1", "http://127.0.0.1:8080", 604800.0)
@@ -298,9 +299,7 @@ def test_a_redirect_is_followed(edge: Edge) -> None:  # C7
 
 
 def test_a_redirect_to_a_dead_leader_is_given_up(edge: Edge) -> None:  # C7 C8
-    dead = FakeMaster()
-    dead.close()
-    with FakeMaster(redirect(dead.address), stream()) as master:
+    with FakeMaster(redirect(f"127.0.0.1:{held_port()}"), stream()) as master:
         edge.mesos.follow(master.address)
         assert edge.next(Subscribed).master == master.address
 
@@ -345,11 +344,9 @@ def test_a_new_leader_that_does_not_know_it_yet_is_asked_again_soon(edge: Edge) 
         elections.append(Election(changed))
         return elections[0]
 
-    dead = FakeMaster()
-    dead.close()
     with FakeMaster(answer(503), stream()) as leader:
         edge.mesos.follow_elected(watch)
-        elections[0].changed(dead.address)
+        elections[0].changed(f"127.0.0.1:{held_port()}")
         # By now the pauses are seconds long.
         eventually(lambda: edge.next(Disconnected) and len(edge.seen) > 4, "it tried again and again")
         elections[0].changed(leader.address)
@@ -403,10 +400,9 @@ def test_a_master_that_is_not_ready_is_asked_again(edge: Edge) -> None:  # C8
 
 
 def test_nobody_listens_yet(edge: Edge) -> None:  # C8 P16
-    gone = FakeMaster()
-    gone.close()
-    edge.mesos.follow(gone.address)
-    assert edge.next(Disconnected).reason.startswith(f"no Mesos master answers at {gone.address} (")
+    gone = f"127.0.0.1:{held_port()}"
+    edge.mesos.follow(gone)
+    assert edge.next(Disconnected).reason.startswith(f"no Mesos master answers at {gone} (")
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])

@@ -8,6 +8,7 @@ from typing import Any
 
 from eventually import eventually
 from framework.alluxio.figures import WORKERS_A_SWEEP, Figures, Poller, Targets, WorkerFigures
+from ports import held_port
 from web_server import WebServer, web_server
 
 # As Alluxio 2.9.6 answers, but for what is left out.
@@ -83,8 +84,7 @@ def test_who_falls_silent_has_no_figures_any_more() -> None:
 
 
 def test_nothing_listens_and_nobody_is_there() -> None:
-    with serving([MASTER]) as gone:
-        address = gone.address
+    address = f"127.0.0.1:{held_port()}"
     with serving([WORKER]) as worker, polling(Targets(address, {"worker-0": address, "worker-1": worker.address})) as p:
         eventually(lambda: p.figures.workers, "the worker that is there is heard")
         assert (p.figures.primary, set(p.figures.workers)) == ({}, {"worker-1"})

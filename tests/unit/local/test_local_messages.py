@@ -17,6 +17,7 @@ import pytest
 
 from framework.local.plan import Plan
 from framework.local.processes import Ledger, Started
+from ports import held_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,12 +38,7 @@ class Machine:
         self.path = folder / "bin"
         self.path.mkdir()
         self.java("17.0.13")
-        probes = [socket.socket() for _ in range(4)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        api, mesos, zookeeper, agent = self.ports = [int(probe.getsockname()[1]) for probe in probes]
-        for probe in probes:
-            probe.close()
+        api, mesos, zookeeper, agent = self.ports = [held_port() for _ in range(4)]
         self.options = [
             *("--api-port", str(api), "--mesos-port", str(mesos), "--zookeeper-port", str(zookeeper)),
             *("--agent-port", str(agent), "--agent-ports", "19100-19149", "--agents", "2", "--ram", "16MB"),

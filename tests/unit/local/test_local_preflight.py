@@ -18,6 +18,7 @@ from framework.config import Configuration
 from framework.local import preflight
 from framework.local.plan import Part, Plan, Ports, memory_needed, parts
 from framework.local.preflight import NotReady
+from ports import held_port
 
 JAVA = "java"  # nothing here runs it
 
@@ -31,20 +32,9 @@ def listening(host: str) -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    api, mesos, agent, zookeeper = free_ports(4)
+    api, mesos, agent, zookeeper = (held_port() for _ in range(4))
     # Below the ports that the machine gives to clients, and used by no test but these.
     ports = Ports(api, mesos, agent, zookeeper, (19000, 19049))
     return Plan(tmp_path / "local", tmp_path / "build", agents=2, ram="16MB", ports=ports)
