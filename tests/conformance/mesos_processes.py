@@ -19,7 +19,7 @@ from localmesos.recordio import Decoder
 from ports import held_port
 
 Json = dict[str, Any]
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 async def until(condition: Callable[[], Any], what: str, each: Callable[[], None] = lambda: None) -> Any:

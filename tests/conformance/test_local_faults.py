@@ -204,7 +204,7 @@ def test_agents_die_return_and_are_gone(tmp_path: Path, capsys: pytest.CaptureFi
             "Agent 127.0.0.11 is marked gone; `alluxio-mesos local up` starts it as a new one."
         )
         assert agent.process is not None
-        assert agent.process.wait(20) == 6
+        assert agent.process.wait(60) == 6
         assert await do("agent-away", "127.0.0.11", "--for", "1") == (
             "! agent-127.0.0.11 does not run; `alluxio-mesos local up` starts it."
         )

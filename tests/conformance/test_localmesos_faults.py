@@ -506,7 +506,7 @@ def _run(folder: Path, *arguments: str) -> tuple[int, str]:
     process.start()
     assert process.process is not None
     try:
-        return process.process.wait(20), process.log.read_text()
+        return process.process.wait(60), process.log.read_text()
     except subprocess.TimeoutExpired:
         process.end(signal.SIGKILL)
         raise

@@ -141,7 +141,7 @@ def test_a_killed_agent_leaves_its_tasks_and_does_not_return_by_itself(tmp_path:
         processes, agent = machine.processes(), machine.agents[0]
         await fault(agent.url, "kill")
         assert agent.process is not None
-        assert agent.process.wait(20) == -signal.SIGKILL
+        assert agent.process.wait(60) == -signal.SIGKILL
         assert machine.processes() == processes
         agent.start()
         assert (await scheduler.reconcile("one"))["state"] == "TASK_RUNNING"
@@ -648,7 +648,7 @@ def test_a_volume_outlives_the_end_of_its_agent_if_it_still_fits(tmp_path: Path)
         agent.arguments = (*own[:place], "cpus:2;mem:1024;disk:50", *own[place + 1 :])
         agent.start()
         assert agent.process is not None
-        assert agent.process.wait(20) == 5
+        assert agent.process.wait(60) == 5
         sentence = "the reservations and volumes here do not fit (disk:64 is more than cpus:2; mem:1024; disk:50)"
         assert sentence in agent.log.read_text()
         agent.arguments = (*own[:place], "cpus:2;mem:1024;disk:100", *own[place + 1 :])

@@ -154,7 +154,7 @@ class LocalCluster:
     # What the scheduler says ------------------------------------------------------------------------------------------
 
     def ask(self, path: str) -> Json:
-        answer = requests.get(f"http://127.0.0.1:{self.first_port}{path}", timeout=5)
+        answer = requests.get(f"http://127.0.0.1:{self.first_port}{path}", timeout=10)
         answer.raise_for_status()
         document: Json = answer.json()
         return document

@@ -198,15 +198,15 @@ def test_a_shared_journal_and_zookeeper(start: Callable[..., Cluster], zookeeper
         try:
             watch.start()
             node.start()
-            assert leaders.get(timeout=20) == first
-            assert reports.get(timeout=20).primary == first
+            assert leaders.get(timeout=60) == first
+            assert reports.get(timeout=60).primary == first
             files.write("/before", CONTENT)
 
             cluster.kill(f"master-{cluster.rpc_addresses.index(first)}")
-            while (second := leaders.get(timeout=30)) in (None, first):
+            while (second := leaders.get(timeout=60)) in (None, first):
                 pass
             assert second in standbys
-            while (report := reports.get(timeout=30)).primary != second:
+            while (report := reports.get(timeout=60)).primary != second:
                 pass
             assert dict(report.masters)[first] == Role.UNREACHABLE
             files.write("/after", CONTENT)

@@ -139,7 +139,7 @@ def api(cluster: LocalCluster) -> Json:
 
 
 def scale(cluster: LocalCluster, count: int) -> Json:
-    answer = requests.put(f"{cluster.endpoints['api']}/v1/workers", json={"count": count}, timeout=30)
+    answer = requests.put(f"{cluster.endpoints['api']}/v1/workers", json={"count": count}, timeout=60)
     assert answer.status_code == 200, answer.text
     document: Json = answer.json()
     return document
@@ -301,10 +301,10 @@ def test_a_worker_that_is_restarted_comes_back_where_it_was_with_all_that_it_cac
 
 def test_a_group_has_workers_of_its_own_size_where_it_may_and_loses_nothing_when_it_goes(cluster: LocalCluster) -> None:
     before, groups = three_answer(cluster), f"{cluster.endpoints['api']}/v1/worker-groups"
-    requests.put(f"{groups}/default", json={"count": 2, "remove": ["worker-2"]}, timeout=30).raise_for_status()
+    requests.put(f"{groups}/default", json={"count": 2, "remove": ["worker-2"]}, timeout=60).raise_for_status()
     wait_until(cluster.task_ids, lambda ids: "worker-2" not in ids, "worker-2 to have left", SLOW)
     options = {"worker-ram": "64MB", "worker-placement": f"hostname:IS:{before['worker-2']['hostname']}"}
-    made = requests.put(f"{groups}/small", json={"count": 1, "options": options}, timeout=30)
+    made = requests.put(f"{groups}/small", json={"count": 1, "options": options}, timeout=60)
     assert (made.status_code, made.json()["start"]) == (200, ["worker-small-0"]), made.text
 
     def registered(group: Json) -> bool:
@@ -318,7 +318,7 @@ def test_a_group_has_workers_of_its_own_size_where_it_may_and_loses_nothing_when
         files.write(path, written, write_type=WriteType.MUST_CACHE, worker=address(task))
     assert list(cluster.cached_at(path).values()) == [(address(task),)]
 
-    requests.delete(f"{groups}/small", timeout=30).raise_for_status()
+    requests.delete(f"{groups}/small", timeout=60).raise_for_status()
     wait_until(
         lambda: [group["name"] for group in cluster.ask("/v1/worker-groups")["groups"]],
         lambda names: names == ["default"],

@@ -34,7 +34,7 @@ class Heard:
         self.watch.start()
 
     def next(self) -> CacheReport:
-        return self.reports.get(timeout=30)
+        return self.reports.get(timeout=60)
 
 
 @pytest.fixture
