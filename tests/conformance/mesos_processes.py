@@ -253,6 +253,12 @@ def shell(value: str) -> Json:
     return {"shell": True, "value": value}
 
 
+def _sleeps(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"sleep\0")
+    return False
+
+
 class Machine:
     """A master and agents as processes in one folder. As a context manager it leaves no process behind."""
 
@@ -291,6 +297,16 @@ class Machine:
                 with contextlib.suppress(OSError):
                     if marker in (entry / "environ").read_bytes():
                         found.append(int(entry.name))
+        return found
+
+    async def settled(self) -> list[int]:
+        """The same once a task's `sleep` is among it: its state is told before its shell has become that."""
+
+        def with_sleep() -> list[int]:
+            found = self.processes()
+            return found if any(map(_sleeps, found)) else []
+
+        found: list[int] = await until(with_sleep, "the task's process")
         return found
 
     async def add_agent(self, *options: str, master: str = "") -> Localmesos:

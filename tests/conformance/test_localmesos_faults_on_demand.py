@@ -138,7 +138,7 @@ def test_a_wrong_fault_is_refused_in_one_sentence(tmp_path: Path) -> None:
 def test_a_killed_agent_leaves_its_tasks_and_does_not_return_by_itself(tmp_path: Path) -> None:
     async def story(machine: Machine, scheduler: Scheduler) -> None:
         await running(scheduler)
-        processes, agent = machine.processes(), machine.agents[0]
+        processes, agent = await machine.settled(), machine.agents[0]
         await fault(agent.url, "kill")
         assert agent.process is not None
         assert agent.process.wait(60) == -signal.SIGKILL
@@ -154,7 +154,7 @@ def test_an_agent_away_for_less_than_the_pings_last(tmp_path: Path) -> None:
 
     async def story(machine: Machine, scheduler: Scheduler) -> None:
         agent_id = await running(scheduler)
-        processes, agent = machine.processes(), machine.agents[0]
+        processes, agent = await machine.settled(), machine.agents[0]
         assert agent.process is not None
         pid = agent.process.pid
         count = len(scheduler.stream.of("UPDATE"))
@@ -174,12 +174,11 @@ def test_an_agent_away_for_longer_than_the_pings_last(tmp_path: Path) -> None:
 
     async def story(machine: Machine, scheduler: Scheduler) -> None:
         agent_id = await running(scheduler)
-        processes, agent = machine.processes(), machine.agents[0]
+        processes, agent = await machine.settled(), machine.agents[0]
         begun = time.monotonic()
         await fault(agent.url, "away", seconds=2.5)
         lost = await scheduler.state("one", "TASK_UNREACHABLE")
         assert (lost["reason"], lost["agent_id"]) == ("REASON_AGENT_REMOVED", agent_id)
-        assert not returned(agent)
         await until(lambda: _of_reason(scheduler, "REASON_AGENT_REREGISTERED"), "the task back")
         assert time.monotonic() - begun >= 2.5
         assert [status["state"] for status in _of_reason(scheduler, "REASON_AGENT_REREGISTERED")] == ["TASK_RUNNING"]
@@ -260,7 +259,7 @@ def test_packets_between_master_and_agent_are_dropped(tmp_path: Path, where: str
 
     async def story(machine: Machine, scheduler: Scheduler) -> None:
         await running(scheduler)
-        processes, agent = machine.processes(), machine.agents[0]
+        processes, agent = await machine.settled(), machine.agents[0]
         url, peer = (master_url(machine), "agents") if where == "master" else (agent.url, "master")
         await fault(url, "drop-packets", peer=peer)
         await scheduler.state("one", "TASK_UNREACHABLE")
@@ -317,7 +316,7 @@ def test_a_link_lives_through_a_quiet_time(tmp_path: Path, monkeypatch: pytest.M
 def test_a_master_away_comes_back_by_itself(tmp_path: Path) -> None:
     async def story(machine: Machine, scheduler: Scheduler) -> None:
         await running(scheduler)
-        processes = machine.processes()
+        processes = await machine.settled()
         await fault(master_url(machine), "away", seconds=0.3)
         await until(lambda: scheduler.stream.closed, "the end of the stream")
         await answers(f"{master_url(machine)}/health")
@@ -357,10 +356,10 @@ def test_offers_without_ports(tmp_path: Path) -> None:
     async def story(machine: Machine, scheduler: Scheduler) -> None:
         first = await scheduler.offer()
         assert "ports" in names(first)
-        await fault(master_url(machine), "no-ports", seconds=0.5)
-        await until(lambda: len(offers(scheduler)) == 2, "the next offer")
+        await fault(master_url(machine), "no-ports", seconds=1.5)
+        await until(lambda: len(offers(scheduler)) >= 2, "the next offer")
         assert names(offers(scheduler)[1]) == names(first) - {"ports"}
-        await until(lambda: len(offers(scheduler)) == 3, "the offer after the fault")
+        await until(lambda: len(offers(scheduler)) >= 3, "the offer after the fault")
         assert offers(scheduler)[2]["resources"] == first["resources"]
         rescinded = [entry["offer_id"] for entry in scheduler.stream.of("RESCIND")]
         assert rescinded == [offer["id"] for offer in offers(scheduler)[:2]]
@@ -376,12 +375,12 @@ def test_an_agent_in_maintenance(tmp_path: Path) -> None:
         assert "unavailability" not in first
         now = time.time()
         await fault(master_url(machine), "maintenance", agent="127.0.0.11", starts_in=60, lasting=600)
-        await until(lambda: len(offers(scheduler)) == 2, "the next offer")
+        await until(lambda: len(offers(scheduler)) >= 2, "the next offer")
         told = offers(scheduler)[1]["unavailability"]
         assert told["duration"] == {"nanoseconds": 600_000_000_000}
         assert 50 < told["start"]["nanoseconds"] / 1e9 - now < 70
         await clear(master_url(machine))
-        await until(lambda: len(offers(scheduler)) == 3, "the offer after the maintenance")
+        await until(lambda: len(offers(scheduler)) >= 3, "the offer after the maintenance")
         assert "unavailability" not in offers(scheduler)[2]
 
     play(tmp_path, story)
