@@ -28,7 +28,7 @@ from ports import row_of_ports
 Json = dict[str, Any]
 Seen = TypeVar("Seen")
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 SERVICE_PORTS = 4  # API, Mesos master, ZooKeeper, agents
 AGENT_PORTS = 40  # for each agent's tasks; all agents have the same
 ADDRESSES = ("127.0.0.1", "127.0.0.11", "127.0.0.12", "127.0.0.13")

@@ -363,7 +363,7 @@ def test_down_leaves_nothing_running_and_up_finds_the_same_namespace(cluster: Lo
     down = cluster.run("down")
     assert (down.code, down.error) == (0, "")
     assert down.lines[-1] == "The cluster has ended; its data is kept."
-    wait_until(cluster.remains, lambda remains: remains == NOTHING_REMAINS, "an end without remains", 5)
+    wait_until(cluster.remains, lambda remains: remains == NOTHING_REMAINS, "an end without remains")
     assert not (cluster.directory / "endpoints.json").exists()
     assert cluster.run("status").code == 69
     again = cluster.run("down", "--json")
@@ -380,7 +380,7 @@ def test_clean_removes_what_down_keeps(cluster: LocalCluster) -> None:
     assert cluster.ram_directory.is_dir()
     outcome = cluster.run("clean")
     assert (outcome.code, outcome.error) == (0, "")
-    wait_until(cluster.remains, lambda remains: remains == NOTHING_REMAINS, "an end without remains", 5)
+    wait_until(cluster.remains, lambda remains: remains == NOTHING_REMAINS, "an end without remains")
     assert not cluster.directory.exists()
     assert not cluster.ram_directory.exists()
     assert not any(Path("/dev/shm").glob(f"{cluster.ram_directory.name}*"))

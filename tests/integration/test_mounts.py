@@ -406,8 +406,12 @@ def test_what_only_alluxio_can_tell_is_one_sentence_and_leaves_the_others_alone(
             assert sentence in found["reason"]
             assert "; it is tried again in " in found["reason"]
             assert stands(cluster, "/shared")["reason"] == ""
-            steps = {step["name"]: step for step in cluster.ask("/v1/plans/mounts")["phases"][0]["steps"]}
-            assert (steps[path]["status"], steps["/shared"]["status"]) == ("delayed", "ready")
+            steps = wait_until(
+                lambda: {step["name"]: step for step in cluster.ask("/v1/plans/mounts")["phases"][0]["steps"]},
+                lambda steps, path=path: steps[path]["status"] == "delayed",  # and not just tried again
+                f"{path} waits for its next turn",
+            )
+            assert steps["/shared"]["status"] == "ready"
             assert sentence in steps[path]["message"]
             asked(delete(cluster, path))
             gone(cluster, path)

@@ -26,8 +26,8 @@ KIB, MIB = 1 << 10, 1 << 20
 # All that is kept fits one worker, also beside what it caches anew of what it reads: Alluxio evicts what has no room,
 # whatever its write type promises.
 RAM, KEPT = 128 * MIB, 48 * MIB
-DRAIN_SECONDS = 4  # four looks at what a client still wrote
-CARRIED_SECONDS = 15
+DRAIN_SECONDS = 6  # six looks at what a client still wrote
+CARRIED_SECONDS = 60
 SLOW = 120  # seconds that a change may take on a machine with much else to do
 SLOTS = {"worker-0", "worker-1", "worker-2"}
 FOLDER = "/traffic"
@@ -246,9 +246,10 @@ def test_three_workers_one_and_three_again_lose_nothing_that_a_client_writes_mea
         assert (change["before"], change["count"], len(gone)) == (3, 1, 2)
         assert min(left["used_bytes"] for left in change["stop"]) > 0
         assert (change["workers"]["ready"], change["workers"]["leaving"]) == (1, [])
-        assert {slot: [name for name in trail if name != "stop"] for slot, trail in steps.seen.items()} == {
-            slot: ["persist", "drain"] for slot in gone
-        }
+        trails = {slot: [name for name in trail if name != "stop"] for slot, trail in steps.seen.items()}
+        assert set(trails) == gone
+        # What is soon persisted may be so between two looks.
+        assert all(trail in (["persist", "drain"], ["drain"]) for trail in trails.values()), trails
         [stays] = SLOTS - gone
         assert cluster.task_ids() == {slot: before[slot]["task_id"] for slot in ("master-0", stays)}
         wait_until(
