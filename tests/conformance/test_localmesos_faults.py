@@ -223,7 +223,7 @@ def test_an_agent_that_does_not_return_after_a_masters_restart(tmp_path: Path) -
         machine.agents[0].start()
         await until(lambda: _with_reason(scheduler, "REASON_AGENT_REREGISTERED"), "the task back")
 
-    play(tmp_path, story, "--agent-reregister-timeout", "2")
+    play(tmp_path, story, "--agent-reregister-timeout", "5")
 
 
 def test_sigterm_leaves_executors_and_sigusr1_does_not(tmp_path: Path) -> None:

@@ -86,6 +86,15 @@ async def running(scheduler: Scheduler, task_id: str = "one") -> Json:
     return agent_id
 
 
+async def all_heard(scheduler: Scheduler) -> int:
+    """How many events came before it got quiet: what was sent just before may still be on its way."""
+    while True:
+        heard = len(scheduler.stream.events)
+        await asyncio.sleep(0.5)  # five heartbeats
+        if len(scheduler.stream.events) == heard:
+            return heard
+
+
 def returned(agent: Localmesos, times: int = 1) -> bool:
     return agent.log.read_text().count("The agent listens on") > times
 
@@ -220,7 +229,7 @@ def test_a_masters_packets_to_schedulers_are_dropped(tmp_path: Path) -> None:
         await running(scheduler)
         master = master_url(machine)
         await fault(master, "drop-packets", peer="schedulers")
-        heard = len(scheduler.stream.events)
+        heard = await all_heard(scheduler)
         asked = asyncio.create_task(post(machine, scheduler, "REVIVE"))
         machine.agents[0].end()
         await until(lambda: "unreachable" in machine.master.log.read_text(), "the master to give up the agent")

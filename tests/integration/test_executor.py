@@ -555,7 +555,7 @@ def test_a_stubborn_process_is_killed_when_the_kill_policy_says(world: World) ->
     world.start()
     world.launch(world.document(world.process("worker", None, (), "stubborn"), stop_seconds=1000.0))
     world.agent.wait_for_state("TASK_RUNNING", True)
-    world.kill(kill_policy={"grace_period": {"nanoseconds": 300_000_000}})
+    world.kill(kill_policy={"grace_period": {"nanoseconds": 1_500_000_000}})
     assert world.exit_code() == 0
     assert world.told() == ["worker started", "worker ignored"]
     assert world.agent.states()[-2:] == [("TASK_KILLING", None), ("TASK_KILLED", None)]
