@@ -69,7 +69,7 @@ class CommandExecutor:
         while time.monotonic() - last < self.recovery_seconds:
             try:
                 tasks = [self.task] if self.task else []
-                updates = [{"status": status} for status in self.unacknowledged.values()]
+                updates = [{"status": status} for status in tuple(self.unacknowledged.values())]
                 subscribe = {"unacknowledged_tasks": tasks, "unacknowledged_updates": updates}
                 connection, answer = self._post("SUBSCRIBE", {"subscribe": subscribe})
                 if answer.status == 200:

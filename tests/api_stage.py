@@ -89,7 +89,7 @@ class Api:
         if token:
             headers = {**headers, "Authorization": f"Bearer {token}"}
         return requests.request(
-            method, self.url + path, headers=headers, timeout=20, **{"allow_redirects": False, **more}
+            method, self.url + path, headers=headers, timeout=60, **{"allow_redirects": False, **more}
         )
 
     def get(self, path: str, token: str = "", **more: Any) -> requests.Response:

@@ -59,7 +59,7 @@ def in_terminal(url: str, reply: str | signal.Signals, *given: str, question: st
                 os.write(ours, reply.encode())
             while more := os.read(ours, 4096):
                 shown += more
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=60)
     os.close(ours)
     return process.returncode, out.decode(), shown.decode().replace("\r\n", "\n")
 

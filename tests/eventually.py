@@ -9,7 +9,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-def eventually(condition: Callable[[], Value], what: str, seconds: float = 20.0) -> Value:
+def eventually(condition: Callable[[], Value], what: str, seconds: float = 60.0) -> Value:
     """The first true answer of ``condition``; AssertionError when there is none in time."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import select
 import socket
 import threading
 import time
@@ -99,6 +100,14 @@ class Connection:
     def send(self, data: bytes) -> None:
         self._peer.sendall(data)
 
+    def is_open(self) -> bool:
+        """Whether the other side still holds it. The kernel knows that at once; who reads here may hear of it late."""
+        if self._peer.fileno() < 0:
+            return False
+        poll = select.poll()
+        poll.register(self._peer, select.POLLRDHUP)
+        return not poll.poll(0)
+
     def close(self) -> None:
         try:
             self._peer.shutdown(socket.SHUT_RDWR)
@@ -120,27 +129,30 @@ class Connection:
 
 def _read(lines: Any) -> Request | None:
     """The next whole request; None when the other side is gone."""
-    line = lines.readline().decode().strip()
-    if not line:
-        return None
-    headers = {}
-    while header := lines.readline().decode().strip():
-        name, _, value = header.partition(":")
-        headers[name.lower()] = value.strip()
+    head = [lines.readline()]
+    while head[-1].strip():
+        head.append(lines.readline())
+    if not head[-1]:
+        return None  # the scheduler ended in the middle of its call's head, or before it
+    line, *named, _ = (one.decode().strip() for one in head)
+    headers = {name.lower(): value.strip() for name, _, value in (header.partition(":") for header in named)}
     length = int(headers.get("content-length", "0"))
     body = lines.read(length)
     if len(body) < length:
-        return None  # the scheduler ended in the middle of its call
+        return None  # or in the middle of its body
     return Request(time.monotonic(), line, headers, json.loads(body) if body else {})
 
 
 class FakeMaster:
-    """``answers`` are taken one for each SUBSCRIBE, the last one again and again."""
+    """``answers`` are taken one for each SUBSCRIBE, the last one again and again. ``beside``: how many streams were
+    open when each SUBSCRIBE came.
+    """
 
     def __init__(self, *answers: Answer, call_answer: Answer | None = None) -> None:
         self._answers = list(answers) or [stream()]
         self.call_answer = call_answer or answer("202 Accepted")
         self.subscribes: list[Request] = []
+        self.beside: list[int] = []
         self.calls: list[Request] = []
         self.others: list[Request] = []
         self.streams: list[Connection] = []
@@ -180,6 +192,7 @@ class FakeMaster:
             self.others.append(request)
             answer("404 Not Found")(connection)
         elif request.body["type"] == "SUBSCRIBE":
+            self.beside.append(sum(stream.is_open() for stream in self.streams))
             self.subscribes.append(request)
             (self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])(connection)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import requests
 from eventually import eventually
 from framework.artefacts import Artefacts, default_directory
 from framework.artefacts.maven import java
+from ports import held_port
 
 SUPERUSER = "hdfs"  # whoever runs the NameNode; Alluxio's user is an ordinary one
 FLAGS = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -24,8 +24,7 @@ class HdfsServer:
     def __init__(self, folder: Path) -> None:
         artefacts = Artefacts(default_directory())
         artefacts.jars(("alluxio", "hdfs"))
-        with socket.create_server(("127.0.0.1", 0)) as rpc, socket.create_server(("127.0.0.1", 0)) as web:
-            self._port, self._web_port = rpc.getsockname()[1], web.getsockname()[1]
+        self._port, self._web_port = held_port(), held_port()
         self.uri = f"hdfs://127.0.0.1:{self._port}"
         self._folder = folder
         self._class_path = ":".join(f"{artefacts.jar_folder(name)}/*" for name in ("hdfs", "alluxio"))

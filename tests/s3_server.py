@@ -9,6 +9,7 @@ from pathlib import Path
 from eventually import eventually
 from framework.artefacts import Artefacts, default_directory
 from framework.artefacts.maven import java
+from ports import held_port
 
 IDENTITY = "tester"
 CREDENTIAL = "a-secret-of-the-test"
@@ -29,8 +30,7 @@ class S3Server:
     def __init__(self, folder: Path) -> None:
         artefacts = Artefacts(default_directory())
         artefacts.jars(("s3proxy",))
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
+        self._port = held_port()
         self.endpoint = f"http://127.0.0.1:{self._port}"
         self._buckets = folder / "buckets"
         self._buckets.mkdir(parents=True)

@@ -32,9 +32,13 @@ class Proxy:
         while True:
             try:
                 client, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            try:
                 server = socket.create_connection(self._server)
             except OSError:
-                return
+                client.close()  # nobody is behind it at this moment
+                continue
             self._pairs.append((client, server))
             if self.deaf:
                 self.deaf -= 1
@@ -62,6 +66,7 @@ class Proxy:
 
     def close(self) -> None:
         self.hold = False
+        self._listener.shutdown(socket.SHUT_RDWR)  # else the thread that waits for a client would keep it open
         self._listener.close()
         for pair in self._pairs:
             for end in pair:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eventually import eventually
 from framework.artefacts import Artefacts, default_directory
+from ports import held_port
 
 CONFIGURATION = """\
 tickTime=1000
@@ -27,8 +28,7 @@ class ZooKeeperServer:
     def __init__(self, folder: Path) -> None:
         artefacts = Artefacts(default_directory())
         artefacts.jars()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
+        self._port = held_port()
         self.address = f"127.0.0.1:{self._port}"
         self._configuration = folder / "zoo.cfg"
         self._configuration.write_text(CONFIGURATION.format(folder=folder, port=self._port))

@@ -234,7 +234,7 @@ class Browser:
         assert isinstance(found, str)
         return found
 
-    def shows(self, selector: str, text: str, seconds: float = 20.0) -> None:
+    def shows(self, selector: str, text: str, seconds: float = 60.0) -> None:
         eventually(lambda: text in self.text(selector), f"{selector} shows {text!r}", seconds)
 
     def complaints(self) -> list[str]:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,9 +16,10 @@ from typing import Any
 import aiohttp
 
 from localmesos.recordio import Decoder
+from ports import held_port
 
 Json = dict[str, Any]
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 async def until(condition: Callable[[], Any], what: str, each: Callable[[], None] = lambda: None) -> Any:
@@ -253,10 +253,10 @@ def shell(value: str) -> Json:
     return {"shell": True, "value": value}
 
 
-def free_port(ip: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((ip, 0))
-        return int(probe.getsockname()[1])
+def _sleeps(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"sleep\0")
+    return False
 
 
 class Machine:
@@ -264,7 +264,7 @@ class Machine:
 
     def __init__(self, folder: Path, *master_options: str) -> None:
         self.folder = folder
-        self.address = f"127.0.0.1:{free_port('127.0.0.1')}"
+        self.address = f"127.0.0.1:{held_port()}"
         self.master = Localmesos(
             folder / "master.log",
             *("master", "--port", self.address.partition(":")[2], "--work-dir", str(folder / "master")),
@@ -299,10 +299,20 @@ class Machine:
                         found.append(int(entry.name))
         return found
 
+    async def settled(self) -> list[int]:
+        """The same once a task's `sleep` is among it: its state is told before its shell has become that."""
+
+        def with_sleep() -> list[int]:
+            found = self.processes()
+            return found if any(map(_sleeps, found)) else []
+
+        found: list[int] = await until(with_sleep, "the task's process")
+        return found
+
     async def add_agent(self, *options: str, master: str = "") -> Localmesos:
         """127.0.0.11, .12, …; returns when it answers."""
         ip = f"127.0.0.{11 + len(self.agents)}"
-        port = str(free_port(ip))
+        port = str(held_port(ip))
         agent = Localmesos(
             self.folder / f"{ip}.log",
             *("agent", "--master", master or self.address, "--ip", ip, "--port", port),

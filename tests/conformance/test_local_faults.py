@@ -204,7 +204,7 @@ def test_agents_die_return_and_are_gone(tmp_path: Path, capsys: pytest.CaptureFi
             "Agent 127.0.0.11 is marked gone; `alluxio-mesos local up` starts it as a new one."
         )
         assert agent.process is not None
-        assert agent.process.wait(20) == 6
+        assert agent.process.wait(60) == 6
         assert await do("agent-away", "127.0.0.11", "--for", "1") == (
             "! agent-127.0.0.11 does not run; `alluxio-mesos local up` starts it."
         )
@@ -241,10 +241,10 @@ def test_a_process_stands_still_and_goes_on(tmp_path: Path, capsys: pytest.Captu
     async def story(cluster: Cluster, do: Do) -> None:
         process = psutil.Process(cluster.stand_in.pid)
         begun = time.monotonic()
-        pausing = asyncio.ensure_future(do("pause", "scheduler", "--for", "0.5"))
+        pausing = asyncio.ensure_future(do("pause", "scheduler", "--for", "2"))
         await until(lambda: process.status() == psutil.STATUS_STOPPED, "the stop")
-        assert await pausing == "scheduler stood still for 0.5 s and goes on."
-        assert time.monotonic() - begun >= 0.5
+        assert await pausing == "scheduler stood still for 2 s and goes on."
+        assert time.monotonic() - begun >= 2
         await until(lambda: process.status() != psutil.STATUS_STOPPED, "the process to go on")
         assert (await do("kill", "scheduler")).startswith(f"Killed scheduler, process {process.pid}; ")
         assert cluster.stand_in.poll() is not None

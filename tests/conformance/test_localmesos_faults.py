@@ -63,9 +63,8 @@ def test_an_update_outlives_the_agent(tmp_path: Path) -> None:
         await scheduler.launch("one", command=FOREVER)
         before = await scheduler.state("one", "TASK_STARTING")
         agent = machine.agents[0]
+        processes = await machine.settled()
         agent.end(signal.SIGKILL)
-        processes = machine.processes()
-        assert processes
         count = len(scheduler.stream.statuses("one"))
         agent.start()
         await until(lambda: len(scheduler.stream.statuses("one")) > count, "the update again")
@@ -138,6 +137,7 @@ def test_an_executor_that_ignores_shutdown_is_killed_after_the_grace_period(tmp_
         target = {"executor_id": executor["executor_id"], "agent_id": offer["agent_id"]}
         await scheduler.call("SHUTDOWN", target)
         assert (await scheduler.state("one", "TASK_FAILED"))["reason"] == "REASON_EXECUTOR_TERMINATED"
+        await until(lambda: scheduler.stream.of("FAILURE"), "the word of its executor's end")
         assert scheduler.stream.of("FAILURE") == [{**target, "status": signal.SIGKILL}]
         await until(lambda: not machine.processes(), "the end of the executor")
 
@@ -178,7 +178,7 @@ def test_a_master_restarts(tmp_path: Path) -> None:
     async def story(machine: Machine, scheduler: Scheduler) -> None:
         offer = await scheduler.launch("one", command=FOREVER)
         await scheduler.state("one", "TASK_RUNNING")
-        processes = machine.processes()
+        processes = await machine.settled()
         machine.master.end(signal.SIGKILL)
         machine.master.start()
         await answers(f"http://{machine.address}/health")
@@ -212,7 +212,7 @@ def test_an_agent_that_does_not_return_after_a_masters_restart(tmp_path: Path) -
         )
         assert (await scheduler.state("ghost", "TASK_UNKNOWN"))["reason"] == "REASON_RECONCILIATION"
         assert scheduler.stream.statuses("one") == []
-        deadline = asyncio.get_running_loop().time() + 20
+        deadline = asyncio.get_running_loop().time() + 60
         while scheduler.stream.statuses("one") == []:
             assert asyncio.get_running_loop().time() < deadline
             await scheduler.call(
@@ -223,7 +223,7 @@ def test_an_agent_that_does_not_return_after_a_masters_restart(tmp_path: Path) -
         machine.agents[0].start()
         await until(lambda: _with_reason(scheduler, "REASON_AGENT_REREGISTERED"), "the task back")
 
-    play(tmp_path, story, "--agent-reregister-timeout", "2")
+    play(tmp_path, story, "--agent-reregister-timeout", "5")
 
 
 def test_sigterm_leaves_executors_and_sigusr1_does_not(tmp_path: Path) -> None:
@@ -240,6 +240,7 @@ def test_sigterm_leaves_executors_and_sigusr1_does_not(tmp_path: Path) -> None:
         gone = await scheduler.state("one", "TASK_GONE")
         assert gone["reason"] == "REASON_AGENT_REMOVED"
         assert gone["message"].endswith("removed: the agent unregistered")
+        await until(lambda: scheduler.stream.of("FAILURE"), "the word of the agent's end")
         assert scheduler.stream.of("FAILURE") == [{"agent_id": offer["agent_id"]}]
         assert machine.processes() == []
 
@@ -356,7 +357,7 @@ def test_a_framework_that_returns_in_time_keeps_its_tasks(tmp_path: Path) -> Non
     async def story(machine: Machine, scheduler: Scheduler) -> None:
         await scheduler.launch("one", command=FOREVER)
         await scheduler.state("one", "TASK_RUNNING")
-        processes = machine.processes()
+        processes = await machine.settled()
         await scheduler.close()
         await until(lambda: "Disconnected framework" in machine.master.log.read_text(), "the master to notice")
         await scheduler.subscribe()
@@ -506,7 +507,7 @@ def _run(folder: Path, *arguments: str) -> tuple[int, str]:
     process.start()
     assert process.process is not None
     try:
-        return process.process.wait(20), process.log.read_text()
+        return process.process.wait(60), process.log.read_text()
     except subprocess.TimeoutExpired:
         process.end(signal.SIGKILL)
         raise

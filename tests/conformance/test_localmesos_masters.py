@@ -22,12 +22,12 @@ from conformance.mesos_processes import (
     Machine,
     Scheduler,
     answers,
-    free_port,
     shell,
     until,
 )
 from conformance.mesos_unify import Variables, unify
 from framework.artefacts import Artefacts, default_directory
+from ports import held_port
 
 pytestmark = [pytest.mark.localmesos, pytest.mark.zookeeper, pytest.mark.timeout(180)]
 Json = dict[str, Any]
@@ -38,7 +38,7 @@ FRAMEWORK = {"user": "root", "name": "trace", "roles": ["trace-role"], "principa
 @pytest.fixture(scope="module")
 def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of a real server that lives as long as this module's tests."""
-    folder, port = tmp_path_factory.mktemp("zookeeper"), free_port("127.0.0.1")
+    folder, port = tmp_path_factory.mktemp("zookeeper"), held_port()
     artefacts = Artefacts(default_directory())
     artefacts.jars()
     settings = {
@@ -75,7 +75,7 @@ class Masters:
         self.zookeeper, self.path = zookeeper, path
         credentials = folder / "credentials"
         credentials.write_text(json.dumps({"credentials": [{"principal": "user", "secret": "right"}]}))
-        self.ports = [free_port("127.0.0.1") for _ in range(MASTERS)]
+        self.ports = [held_port() for _ in range(MASTERS)]
         self.processes = [
             Localmesos(
                 folder / f"master{port}.log",

@@ -13,10 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from conformance.mesos_processes import Localmesos, free_port, until
+from conformance.mesos_processes import Localmesos, until
 from conformance.mesos_story import Story
 from conformance.mesos_unify import Difference, Variables, unify
 from localmesos.master import Master, MasterSettings
+from ports import held_port
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -66,7 +67,7 @@ class Recording:
 
     def _agent(self, ip: str) -> Localmesos:
         port, resources, attributes = AGENTS_IN_TRACE[ip]
-        here = str(free_port(ip))
+        here = str(held_port(ip))
         for trace, value in ((port, here), (f"{ip}:{port}", f"{ip}:{here}")):
             self.variables.bind(trace, value, "agent")
         return Localmesos(

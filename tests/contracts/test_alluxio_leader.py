@@ -45,7 +45,7 @@ class Election:
         self.client.delete(f"{self.path}/{address}")
 
     def next(self) -> str | None:
-        return self.heard.get(timeout=20)
+        return self.heard.get(timeout=60)
 
     def close(self) -> None:
         self.watch.stop()
@@ -92,10 +92,10 @@ def test_who_leads_without_a_seat_is_an_impostor(election: Election, zookeeper: 
     old_seat = election.take_a_seat("host-a:19998", old_session)
     election.win("host-a:19998")
     assert election.next() == "host-a:19998"
-    assert election.impostors.get(timeout=20) == {"host-a:19998"}
+    assert election.impostors.get(timeout=60) == {"host-a:19998"}
     election.client.delete(old_seat)
     election.lose("host-a:19998")
-    assert election.impostors.get(timeout=20) == frozenset()
+    assert election.impostors.get(timeout=60) == frozenset()
     old_session.stop()
     old_session.close()
 
@@ -120,7 +120,7 @@ def test_it_waits_for_a_zookeeper_that_is_not_up_yet_and_comes_back(tmp_path: Pa
             server.start()
             client = connect(server.address).client
             client.create(f"/alluxio/leader/{address}", b"127.0.0.1", makepath=True)
-            assert heard.get(timeout=30) == address
+            assert heard.get(timeout=60) == address
             client.stop()
             client.close()
             server.stop()

@@ -63,7 +63,7 @@ class Scheduler:
     def is_(self, role: str, verify: str) -> bool:
         self._ended()
         try:
-            answer = requests.get(f"{self.url}/v1/health", timeout=10, verify=verify)
+            answer = requests.get(f"{self.url}/v1/health", timeout=60, verify=verify)
         except requests.ConnectionError:
             return False
         return bool(answer.json()["role"] == role)
@@ -86,7 +86,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def test_it_refuses_to_be_open_to_strangers(start: Start) -> None:
     scheduler = start(api_host="0.0.0.0")
-    assert scheduler.process.wait(30) == ExitCode.CONFIGURATION
+    assert scheduler.process.wait(60) == ExitCode.CONFIGURATION
     assert "--api-host: 0.0.0.0 can be reached from other machines, and without a token everybody" in scheduler.said
     assert "API at" not in scheduler.said
 
@@ -100,7 +100,7 @@ def test_it_refuses_tokens_and_certificates_that_do_not_work(start: Start, tmp_p
         (lost, f"--api-token-file: {tmp_path}/none cannot be read"),
         (insecure, f"--api-certificate: {tmp_path}/c cannot be read"),
     ):
-        assert scheduler.process.wait(30) == ExitCode.UNAVAILABLE
+        assert scheduler.process.wait(60) == ExitCode.UNAVAILABLE
         assert sentence in scheduler.said
     assert "sh0rt" not in short.said
 
@@ -136,7 +136,7 @@ def test_no_token_comes_out_of_it(start: Start, tmp_path: Path, zookeeper: ZooKe
 
     def ask(url: str, bearer: str) -> requests.Response:
         headers = {"Authorization": f"Bearer {bearer}"}
-        return requests.get(url, headers=headers, verify=certificate, timeout=10, allow_redirects=False)
+        return requests.get(url, headers=headers, verify=certificate, timeout=60, allow_redirects=False)
 
     sent = eventually(
         lambda: found if (found := ask(f"{standby.url}/v1/status", READ)).status_code == 307 else None,

@@ -38,7 +38,7 @@ class Election:
         return MesosMasters(hosts or self.server.address, self.path, self.heard.put)
 
     def next(self) -> str | None:
-        return self.heard.get(timeout=20)
+        return self.heard.get(timeout=60)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_zookeeper_that_starts_later(tmp_path_factory: pytest.TempPathFactory)
         election = Election(server)
         election.path = "/mesos"
         election.campaign(5051)
-        assert heard.get(timeout=30) == "127.0.0.1:5051"
+        assert heard.get(timeout=60) == "127.0.0.1:5051"
         election.client.stop()
         election.client.close()
     finally:

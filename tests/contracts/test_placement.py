@@ -87,7 +87,7 @@ class Scheduler:
 
     def end(self) -> None:
         self.loop.post(Stop(0, "the test wants it"))
-        self._thread.join(30)
+        self._thread.join(60)
         self._mesos.leave()
 
     @property
@@ -117,7 +117,7 @@ def story(folder: Path, mesos: str) -> None:
         worker_placement="rack:UNIQUE",
     )
     try:
-        eventually(lambda: racks(first.ready) == ["r1", "r2"], "two workers run", 40)
+        eventually(lambda: racks(first.ready) == ["r1", "r2"], "two workers run")
         assert AGENTS[first.ready["master-0.1"]][2] == "eu-1"
         eventually(lambda: first.refused(UNIQUE) and first.refused(ABROAD), "both rules refuse an agent")
         before = first.ready
@@ -125,8 +125,8 @@ def story(folder: Path, mesos: str) -> None:
         first.end()
     second = Scheduler(*(store, folder, mesos), workers="4", worker_placement="rack:UNIQUE;@region:LIKE:eu|us")
     try:
-        eventually(lambda: racks(second.ready) == ["r1", "r2", "r3"], "the third runs abroad", 40)
-        eventually(lambda: second.refused(UNIQUE), "what another scheduler launched counts", 40)
+        eventually(lambda: racks(second.ready) == ["r1", "r2", "r3"], "the third runs abroad")
+        eventually(lambda: second.refused(UNIQUE), "what another scheduler launched counts")
         assert second.ready.items() >= before.items(), "nothing that runs was moved"
     finally:
         second.end()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from framework.alluxio.answers import Unavailable, WorkerReport, WorkerState
 from framework.alluxio.masters import Masters
 from framework.artefacts import Artefacts, default_directory
 from framework.artefacts.maven import java
+from ports import held_port
 
 CAPACITY = 32 << 20
 Answer = TypeVar("Answer")
@@ -28,14 +28,6 @@ appender.file.layout.pattern = %d %p %c{2} %m%n
 rootLogger.level = info
 rootLogger.appenderRef.file.ref = file
 """
-
-
-def free_ports(number: int) -> list[int]:
-    with ExitStack() as held:
-        listeners = [held.enter_context(socket.socket()) for _ in range(number)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]
 
 
 def wait_for(what: str, ask: Callable[[], Answer], until: Callable[[Answer], bool], seconds: float = 60) -> Answer:
@@ -54,7 +46,7 @@ class Cluster:
     def __init__(self, folder: Path, jars: Path, authentication: str, more: Mapping[str, object] | None = None) -> None:
         self.folder, self.jars, self.authentication = folder, jars, authentication
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        rpc, web, worker_rpc, worker_web, *jobs = free_ports(9)
+        rpc, web, worker_rpc, worker_web, *jobs = (held_port() for _ in range(9))
         self.address, self.worker_address = f"127.0.0.1:{rpc}", f"127.0.0.1:{worker_rpc}"
         properties = {
             "security.authentication.type": authentication,

@@ -8,8 +8,6 @@ import contextlib
 import getpass
 import json
 import os
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -25,11 +23,12 @@ from framework.alluxio.files import AlluxioError, Files
 from framework.alluxio.masters import Masters
 from framework.local.plan import Plan
 from framework.local.processes import Ledger, Started
+from ports import row_of_ports
 
 Json = dict[str, Any]
 Seen = TypeVar("Seen")
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 SERVICE_PORTS = 4  # API, Mesos master, ZooKeeper, agents
 AGENT_PORTS = 40  # for each agent's tasks; all agents have the same
 ADDRESSES = ("127.0.0.1", "127.0.0.11", "127.0.0.12", "127.0.0.13")
@@ -89,24 +88,8 @@ def alluxio_mesos(*arguments: str, environment: Json | None = None, seconds: flo
 
 
 def free_ports(count: int = SERVICE_PORTS + AGENT_PORTS) -> int:
-    """The first of a row of ports that are free on every address in use: the services', then the agents'. It lies below
-    the ports that Linux gives to clients, which come and go.
-    """
-    for _ in range(100):
-        first = random.randrange(20000, 30000, count)
-        ports = range(first, first + count)
-        if all(_is_free(address, port) for address in ADDRESSES for port in ports):
-            return first
-    raise AssertionError("no row of free ports was found in 20000-30000")
-
-
-def _is_free(address: str, port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((address, port))
-        except OSError:
-            return False
-    return True
+    """The first of a row of ports that are free on every address in use: the services', then the agents'."""
+    return row_of_ports(count, ADDRESSES)
 
 
 class LocalCluster:
@@ -171,7 +154,7 @@ class LocalCluster:
     # What the scheduler says ------------------------------------------------------------------------------------------
 
     def ask(self, path: str) -> Json:
-        answer = requests.get(f"http://127.0.0.1:{self.first_port}{path}", timeout=5)
+        answer = requests.get(f"http://127.0.0.1:{self.first_port}{path}", timeout=10)
         answer.raise_for_status()
         document: Json = answer.json()
         return document

@@ -133,7 +133,7 @@ def mounted(ways: LocalCluster, tmp_path: Path) -> Iterator[Path | None]:
     finally:
         subprocess.run(["fusermount", "-u", "-z", str(folder)], check=False)
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def test_posix_programs_read_the_same_files_through_fuse(mounted: Path | None, uploaded: Path) -> None:

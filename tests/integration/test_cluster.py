@@ -54,7 +54,7 @@ def kill(*processes: psutil.Process) -> None:
     """kill -9, and the end of each."""
     for process in processes:
         process.kill()
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     assert alive == []
 
 
@@ -292,7 +292,7 @@ def kill_executor(cluster: LocalCluster, slot: str) -> None:
     jvms = executor.children(recursive=True)
     assert len(jvms) == 2
     kill(executor)
-    _, orphans = psutil.wait_procs(jvms, timeout=10)
+    _, orphans = psutil.wait_procs(jvms, timeout=60)
     assert orphans == []
 
 
@@ -341,7 +341,7 @@ def test_a_scheduler_that_comes_back_finds_everything_as_it_was(cluster: LocalCl
     launched, framework_id = cluster.launched(), cluster.ask("/v1/health")["framework_id"]
     scheduler = cluster.parts()["scheduler"]
     scheduler.send_signal(number)
-    assert psutil.wait_procs([scheduler], timeout=15)[1] == []
+    assert psutil.wait_procs([scheduler], timeout=60)[1] == []
     assert cluster.run("status").code == 69
     outcome = cluster.up()
     assert outcome.code == 0, outcome.error
@@ -363,7 +363,7 @@ def test_down_leaves_nothing_running_and_up_finds_the_same_namespace(cluster: Lo
     down = cluster.run("down")
     assert (down.code, down.error) == (0, "")
     assert down.lines[-1] == "The cluster has ended; its data is kept."
-    wait_until(cluster.remains, lambda remains: remains == NOTHING_REMAINS, "an end without remains", 5)
+    wait_until(cluster.remains, lambda remains: remains == NOTHING_REMAINS, "an end without remains")
     assert not (cluster.directory / "endpoints.json").exists()
     assert cluster.run("status").code == 69
     again = cluster.run("down", "--json")
@@ -380,7 +380,7 @@ def test_clean_removes_what_down_keeps(cluster: LocalCluster) -> None:
     assert cluster.ram_directory.is_dir()
     outcome = cluster.run("clean")
     assert (outcome.code, outcome.error) == (0, "")
-    wait_until(cluster.remains, lambda remains: remains == NOTHING_REMAINS, "an end without remains", 5)
+    wait_until(cluster.remains, lambda remains: remains == NOTHING_REMAINS, "an end without remains")
     assert not cluster.directory.exists()
     assert not cluster.ram_directory.exists()
     assert not any(Path("/dev/shm").glob(f"{cluster.ram_directory.name}*"))

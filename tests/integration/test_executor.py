@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import http
 import http.server
+import itertools
 import json
 import os
 import pathlib
@@ -27,8 +28,9 @@ from typing import Any
 import pytest
 
 from executor import build
+from ports import held_port
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 SHUTDOWN_GRACE_SECONDS = 3
 
 # Listens on the port, tells about SIGTERM in a file, and ends then.
@@ -69,12 +71,6 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"waited {DEADLINE_SECONDS:g} s for {what}")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def is_alive(pid: int) -> bool:
     """Whether the process runs; a zombie that nobody has reaped yet does not."""
     try:
@@ -110,6 +106,7 @@ class Agent:
 
     def __init__(self) -> None:
         self.subscribes: list[dict[str, Any]] = []
+        self.subscribed_at: list[float] = []
         self.updates: list[dict[str, Any]] = []
         self.authorizations: set[str | None] = set()
         self.recovering = 0
@@ -118,7 +115,7 @@ class Agent:
         self.broken_updates = 0
         self._streams: list[queue.Queue[dict[str, Any] | None]] = []
         self._server: http.server.ThreadingHTTPServer | None = None
-        self.port = free_port()
+        self.port = held_port()
         self.start()
 
     def start(self) -> None:
@@ -167,6 +164,7 @@ class Agent:
     def _answer(self, handler: http.server.BaseHTTPRequestHandler, call: dict[str, Any]) -> None:
         self.authorizations.add(handler.headers["Authorization"])
         if call["type"] == "SUBSCRIBE":
+            self.subscribed_at.append(time.monotonic())
             self._subscribe(handler, call)
         elif call["type"] == "UPDATE" and self.broken_updates > 0:
             self.broken_updates -= 1
@@ -278,12 +276,12 @@ class World:
         return self.story.read_text().splitlines()
 
     def process(self, name: str, port: int | None = None, after: tuple[str, ...] = (), *more: str) -> dict[str, Any]:
-        port = port or free_port()
+        port = port or held_port()
         return {
             "name": name,
             "command": [sys.executable, str(self.server), str(port), str(self.story), name, *more],
             "environment": {},
-            "ready": {"kind": "http", "url": f"http://127.0.0.1:{port}/info", "seconds": 20},
+            "ready": {"kind": "http", "url": f"http://127.0.0.1:{port}/info", "seconds": 60},
             "after": list(after),
         }
 
@@ -456,7 +454,7 @@ def test_it_gives_up_with_the_reason_after_the_others_have_stopped(world: World)
 
 def test_a_process_that_is_not_ready_in_time_is_killed_and_started_again(world: World) -> None:
     deaf = world.process("worker")
-    deaf["ready"] = {"kind": "tcp", "host": "127.0.0.1", "port": free_port(), "seconds": 0.5}
+    deaf["ready"] = {"kind": "tcp", "host": "127.0.0.1", "port": held_port(), "seconds": 0.5}
     world.start()
     world.launch(world.document(deaf))
     late = world.agent.wait_for_state("TASK_RUNNING", False)
@@ -493,7 +491,7 @@ def test_a_process_that_hangs_is_killed_and_the_others_are_left_alone(world: Wor
 
 def test_a_process_that_closes_its_port_and_stays_is_killed_too(world: World) -> None:
     """Alluxio 2.9.6 may wait for ever for its standby server while it becomes the primary: its port refuses."""
-    port = free_port()
+    port = held_port()
     program = (
         f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); s.accept(); s.close(); time.sleep(99)"
     )
@@ -518,7 +516,7 @@ def test_a_process_that_hangs_stops_in_time_when_asked_to(world: World) -> None:
     begin = time.monotonic()
     world.kill()
     assert world.exit_code() == 0
-    assert 1.0 <= time.monotonic() - begin < 5.0
+    assert 1.0 <= time.monotonic() - begin < 20.0
     assert not is_alive(pid)
     assert world.agent.states()[-1] == ("TASK_KILLED", None)
 
@@ -557,7 +555,7 @@ def test_a_stubborn_process_is_killed_when_the_kill_policy_says(world: World) ->
     world.start()
     world.launch(world.document(world.process("worker", None, (), "stubborn"), stop_seconds=1000.0))
     world.agent.wait_for_state("TASK_RUNNING", True)
-    world.kill(kill_policy={"grace_period": {"nanoseconds": 300_000_000}})
+    world.kill(kill_policy={"grace_period": {"nanoseconds": 1_500_000_000}})
     assert world.exit_code() == 0
     assert world.told() == ["worker started", "worker ignored"]
     assert world.agent.states()[-2:] == [("TASK_KILLING", None), ("TASK_KILLED", None)]
@@ -710,10 +708,10 @@ def test_an_agent_in_trouble_is_asked_again_without_haste(world: World, status: 
     # E4
     world.agent.refusal = status
     world.start()
-    begin = time.monotonic()
     wait_for(lambda: len(world.agent.subscribes) >= 5, "five SUBSCRIBEs")
-    # The pauses grow from 0.1 s to 0.5 s: 0.1 + 0.2 + 0.4 + 0.5 s lie between the first and the fifth.
-    assert time.monotonic() - begin > 0.9
+    # The pauses grow from 0.1 s to 0.5 s.
+    pauses = [later - earlier for earlier, later in itertools.pairwise(world.agent.subscribed_at)]
+    assert [pause >= least for pause, least in zip(pauses, (0.1, 0.2, 0.4, 0.5), strict=False)] == [True] * 4
     world.agent.refusal = None
     world.launch(world.document(world.process("worker")))
     world.agent.wait_for_state("TASK_RUNNING", True)
@@ -792,11 +790,14 @@ def test_an_acknowledgement_of_something_else_or_twice_changes_nothing(world: Wo
 def test_the_agent_says_how_long_the_pause_between_attempts_may_be(world: World) -> None:
     # E4
     world.agent.refusal = 503
-    begin = time.monotonic()
     world.start(MESOS_SUBSCRIPTION_BACKOFF_MAX="100ms")
-    wait_for(lambda: len(world.agent.subscribes) >= 8, "eight SUBSCRIBEs")
-    # With the pauses of half a second that are usual here it would have taken 2.7 s.
-    assert 0.7 < time.monotonic() - begin < 2.5
+
+    def pauses() -> list[float]:
+        return [later - earlier for earlier, later in itertools.pairwise(world.agent.subscribed_at)]
+
+    # The usual pauses are 0.5 s long from the fourth on.
+    wait_for(lambda: len(pauses()) >= 7 and min(pauses()[3:]) < 0.4, "short pauses")
+    assert min(pauses()) >= 0.1
 
 
 def test_a_launch_that_comes_again_starts_nothing_and_a_second_task_is_refused(world: World) -> None:

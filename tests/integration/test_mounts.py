@@ -91,11 +91,11 @@ def options(store: S3Server, key: str = "s3-key", endpoint: str = "") -> Json:
 
 
 def put(cluster: LocalCluster, path: str, **body: Any) -> requests.Response:
-    return requests.put(f"http://127.0.0.1:{cluster.first_port}/v1/mounts{path}", json=body, timeout=30)
+    return requests.put(f"http://127.0.0.1:{cluster.first_port}/v1/mounts{path}", json=body, timeout=60)
 
 
 def delete(cluster: LocalCluster, path: str) -> requests.Response:
-    return requests.delete(f"http://127.0.0.1:{cluster.first_port}/v1/mounts{path}", timeout=30)
+    return requests.delete(f"http://127.0.0.1:{cluster.first_port}/v1/mounts{path}", timeout=60)
 
 
 def asked(answer: requests.Response) -> Json:
@@ -125,7 +125,7 @@ def writes(cluster: LocalCluster, path: str) -> None:
 
 def asks_to_persist(cluster: LocalCluster, path: str) -> None:
     url = f"http://127.0.0.1:{cluster.first_port}/v1/paths{path}"
-    answer = requests.post(url, json={"operation": "persist"}, timeout=30)
+    answer = requests.post(url, json={"operation": "persist"}, timeout=60)
     assert (answer.status_code, answer.json()["files"]) == (202, 1), answer.text
 
 
@@ -319,7 +319,7 @@ def test_a_scheduler_that_is_killed_in_between_goes_on(cluster: LocalCluster, st
     asked(put(cluster, "/killed", uri="s3://third/folder", options=options(store)))
     scheduler = cluster.parts()["scheduler"]
     scheduler.kill()
-    scheduler.wait(10)
+    scheduler.wait(60)
     outcome = cluster.up()
     assert outcome.code == 0, outcome.error
     found = stands(cluster, "/killed")
@@ -406,8 +406,12 @@ def test_what_only_alluxio_can_tell_is_one_sentence_and_leaves_the_others_alone(
             assert sentence in found["reason"]
             assert "; it is tried again in " in found["reason"]
             assert stands(cluster, "/shared")["reason"] == ""
-            steps = {step["name"]: step for step in cluster.ask("/v1/plans/mounts")["phases"][0]["steps"]}
-            assert (steps[path]["status"], steps["/shared"]["status"]) == ("delayed", "ready")
+            steps = wait_until(
+                lambda: {step["name"]: step for step in cluster.ask("/v1/plans/mounts")["phases"][0]["steps"]},
+                lambda steps, path=path: steps[path]["status"] == "delayed",  # and not just tried again
+                f"{path} waits for its next turn",
+            )
+            assert steps["/shared"]["status"] == "ready"
             assert sentence in steps[path]["message"]
             asked(delete(cluster, path))
             gone(cluster, path)
@@ -434,7 +438,7 @@ def test_what_is_known_to_be_wrong_is_refused_at_once(cluster: LocalCluster, sto
         session = requests.Session()
         prepared = session.prepare_request(requests.Request("PUT", url, json={"uri": uri, "options": given}))
         prepared.url = url + path
-        refused = session.send(prepared, timeout=30)
+        refused = session.send(prepared, timeout=60)
         assert refused.status_code == 422, refused.text
         assert sentence in refused.json()["detail"]
         assert CREDENTIAL not in refused.text

@@ -37,7 +37,7 @@ class Last:
     def __init__(self, scheduler: psutil.Process) -> None:
         self.command, self.environment, self.folder = scheduler.cmdline(), scheduler.environ(), scheduler.cwd()
         scheduler.terminate()
-        psutil.wait_procs([scheduler], timeout=20)
+        psutil.wait_procs([scheduler], timeout=60)
 
     @contextlib.contextmanager
     def runs(self, log: Path) -> Iterator[subprocess.Popen[bytes]]:
@@ -59,14 +59,14 @@ def deployment(cluster: LocalCluster) -> tuple[int, Json]:
 def reserved(cluster: LocalCluster) -> list[Json]:
     """What Mesos holds reserved, as its operator API tells it."""
     url = f"http://127.0.0.1:{cluster.first_port + 1}/api/v1"
-    [agent] = requests.post(url, json={"type": "GET_AGENTS"}, timeout=5).json()["get_agents"]["agents"]
+    [agent] = requests.post(url, json={"type": "GET_AGENTS"}, timeout=60).json()["get_agents"]["agents"]
     return [entry for entry in agent["total_resources"] if entry.get("reservations")]
 
 
 def frameworks(cluster: LocalCluster) -> tuple[list[str], list[str]]:
     """The ids of those that Mesos knows, and of those that it has forgotten."""
     url = f"http://127.0.0.1:{cluster.first_port + 1}/api/v1"
-    found = requests.post(url, json={"type": "GET_FRAMEWORKS"}, timeout=5).json()["get_frameworks"]
+    found = requests.post(url, json={"type": "GET_FRAMEWORKS"}, timeout=60).json()["get_frameworks"]
     ids = [
         [entry["framework_info"]["id"]["value"] for entry in found.get(key, [])]
         for key in ("frameworks", "completed_frameworks")
@@ -104,7 +104,7 @@ def test_all_goes_as_dcos_asks_for_it_and_with_the_command_and_begins_anew(
     with last.runs(log):
         code, plan = wait_until(lambda: deployment(cluster), lambda found: found[0] in (200, 202), "an answer")
         assert (code, plan["phases"][0]["name"]) == (202, "tasks")
-        refused = requests.put(f"http://127.0.0.1:{cluster.first_port}/v1/workers", json={"count": 1}, timeout=5)
+        refused = requests.put(f"http://127.0.0.1:{cluster.first_port}/v1/workers", json={"count": 1}, timeout=60)
         assert (refused.status_code, "is being uninstalled" in refused.json()["detail"]) == (409, True)
     with last.runs(log) as process:
         code, plan = wait_until(lambda: deployment(cluster), lambda found: found[0] == 200, "the end of it all")
@@ -138,7 +138,7 @@ def test_all_goes_as_dcos_asks_for_it_and_with_the_command_and_begins_anew(
     assert refused_command.code == 73, refused_command.error
     scheduler = cluster.parts()["scheduler"]
     scheduler.terminate()
-    psutil.wait_procs([scheduler], timeout=20)
+    psutil.wait_procs([scheduler], timeout=60)
     asked = alluxio_mesos("uninstall", *place)
     assert (asked.code, "no terminal" in asked.error) == (64, True)
     removed = alluxio_mesos("uninstall", *place, "--yes")

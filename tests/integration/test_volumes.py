@@ -62,7 +62,7 @@ def blocks_in(folder: Path) -> dict[str, int]:
 def kept_for_anyone(cluster: LocalCluster) -> list[tuple[str, float, str]]:
     """What the agent holds reserved, as the operator API tells it: name, MiB, persistence id."""
     url = f"http://127.0.0.1:{cluster.first_port + 1}/api/v1"
-    [agent] = requests.post(url, json={"type": "GET_AGENTS"}, timeout=5).json()["get_agents"]["agents"]
+    [agent] = requests.post(url, json={"type": "GET_AGENTS"}, timeout=60).json()["get_agents"]["agents"]
     return [
         (entry["name"], entry["scalar"]["value"], entry.get("disk", {}).get("persistence", {}).get("id", ""))
         for entry in agent["total_resources"]
@@ -76,7 +76,7 @@ def another_scheduler(cluster: LocalCluster, workers: int) -> Iterator[None]:
     scheduler = cluster.parts()["scheduler"]
     command, environment, folder = scheduler.cmdline(), scheduler.environ(), scheduler.cwd()
     scheduler.terminate()
-    psutil.wait_procs([scheduler], timeout=20)
+    psutil.wait_procs([scheduler], timeout=60)
     command[command.index("--workers") + 1] = str(workers)
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=quiet, stderr=quiet) as process:
@@ -101,7 +101,7 @@ def test_blocks_on_a_volume_outlive_the_task_and_the_agent_and_the_volume_is_giv
     executor = cluster.executor("worker-0")
     sandbox = Path(executor.environ()["MESOS_SANDBOX"])
     executor.kill()
-    assert psutil.wait_procs([executor], timeout=10)[1] == []
+    assert psutil.wait_procs([executor], timeout=60)[1] == []
 
     after = worker(cluster, 2)
     assert after["volumes"] == [volume]

@@ -15,7 +15,6 @@ import dataclasses
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from eventually import eventually
 from framework.model import HistoryEntry
 from framework.zookeeper import ZooKeeperStore, connect
 from load.clients import Answer, ask
+from ports import held_port
 from zookeeper_server import ZooKeeperServer
 
 ROOT = Path(__file__).parents[2]
@@ -83,12 +83,6 @@ def kept_logs(folder: Path, into: Path | None) -> Iterator[None]:
                 shutil.copy(log, into)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
 @contextmanager
 def process(log: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
@@ -112,7 +106,7 @@ def world(folder: Path, agents: int) -> Iterator[World]:
         zookeeper = ZooKeeperServer(folder)
         zookeeper.start()
         stack.callback(zookeeper.stop)
-        mesos, api = f"127.0.0.1:{free_port()}", free_port()
+        mesos, api = f"127.0.0.1:{held_port()}", held_port()
         address = ("--ip", "127.0.0.1", "--port", mesos.rpartition(":")[2], "--work-dir", str(folder / "mesos"))
         stack.enter_context(process(folder / "mesos.log", "localmesos", "master", *address, "--offer-interval", "0.5"))
         crowd = stack.enter_context(

@@ -120,10 +120,10 @@ def _end(process: subprocess.Popen[bytes], asked: signal.Signals) -> None:
     """It is asked, and killed when it does not end."""
     process.send_signal(asked)
     try:
-        process.wait(timeout=30)
+        process.wait(timeout=60)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 @pytest.fixture
@@ -212,13 +212,13 @@ class Task:
     def end(self) -> None:
         """As Marathon ends it."""
         self.process.terminate()
-        assert self.process.wait(timeout=30) == 0, self.log.read_text(errors="replace")[-4000:]
+        assert self.process.wait(timeout=60) == 0, self.log.read_text(errors="replace")[-4000:]
 
     def kill(self) -> None:
         """kill -9, also of what it may have started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
 
 def _value(app: Json, value: str | Json) -> str:

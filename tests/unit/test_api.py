@@ -59,7 +59,7 @@ def test_a_leader_without_zookeeper_is_not_healthy(api: Api) -> None:  # C31
 def test_a_standby_sends_the_client_on(api: Api, method: str) -> None:
     api.standing = Standing(Role.STANDBY, "http://leader:8080")
     answer = requests.request(
-        method, f"{api.url}/v1/pl%20ans/x?a=1&b=%2F", data=b"body", timeout=10, allow_redirects=False
+        method, f"{api.url}/v1/pl%20ans/x?a=1&b=%2F", data=b"body", timeout=60, allow_redirects=False
     )
     assert (answer.status_code, answer.headers["location"]) == (307, "http://leader:8080/v1/pl%20ans/x?a=1&b=%2F")
 
@@ -76,7 +76,7 @@ def test_a_standby_of_nobody_says_when_to_ask_again(api: Api) -> None:
 
 def test_a_standby_serves_the_artefacts(api: Api) -> None:  # C20
     api.standing = Standing(Role.STANDBY, "http://leader:8080")
-    assert requests.get(api.artefacts.address(api.url, "executor.pyz"), timeout=10).content == b"an executor"
+    assert requests.get(api.artefacts.address(api.url, "executor.pyz"), timeout=60).content == b"an executor"
 
 
 def test_the_documents(api: Api) -> None:
@@ -105,7 +105,7 @@ def test_a_plan_with_work_left_is_no_200(api: Api) -> None:
     ],
 )
 def test_an_error_is_a_document(api: Api, method: str, path: str, status: int) -> None:
-    answer = requests.request(method, api.url + path, timeout=10)
+    answer = requests.request(method, api.url + path, timeout=60)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert answer.json()["status"] == status
 
@@ -126,8 +126,8 @@ def test_artefacts_are_served_by_their_content(api: Api) -> None:  # C20
     bundle = api.artefacts.address(api.url, "alluxio-2.9.6.tar.gz")
     executor = api.artefacts.address(api.url, "executor.pyz")
     assert bundle == f"{api.url}/artefacts/0123456789abcdef/alluxio-2.9.6.tar.gz"
-    assert requests.get(bundle, timeout=10).content == b"a bundle"
-    assert requests.get(executor, timeout=10).content == b"an executor"
+    assert requests.get(bundle, timeout=60).content == b"a bundle"
+    assert requests.get(executor, timeout=60).content == b"an executor"
 
 
 def test_a_taken_port_is_named(api: Api) -> None:

@@ -12,7 +12,7 @@ import pytest
 import requests
 from starlette.applications import Starlette
 
-from api_stage import Api, is_problem, seconds_of, serving
+from api_stage import Api, is_problem, serving
 from eventually import eventually
 from framework.api.app import Role, Service, Standing, assemble
 from framework.api.events import Events
@@ -158,8 +158,8 @@ def test_streams_end_when_the_scheduler_does(tmp_path: Path) -> None:
         reader = threading.Thread(target=lambda: ended.append(stream.ends()), daemon=True)
         reader.start()
         api.chronicle.close()
-        assert seconds_of(api.server.stop) < 2  # uvicorn would wait for so long before it cuts
-        reader.join(10)
-        assert ended == [True]
+        api.server.stop()
+        reader.join(60)
+        assert ended == [True]  # where uvicorn cuts a stream, after two seconds, reading it raises
         with pytest.raises(requests.ConnectionError):
             api.get("/v1/health")

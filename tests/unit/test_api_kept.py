@@ -32,8 +32,12 @@ def api(tmp_path: Path) -> Iterator[Api]:
 def test_a_body_does_not_wait_for_the_acknowledgement_of_its_head(api: Api) -> None:
     """With Nagle's rule each answer of a connection that is used again takes at least 40 ms."""
     with requests.Session() as session:
-        fastest = min(seconds_of(lambda: session.get(f"{api.url}/v1/health", timeout=20)) for _ in range(20))
-    assert fastest < 0.03
+
+        def take() -> float:
+            return seconds_of(lambda: session.get(f"{api.url}/v1/health", timeout=60))
+
+        take()
+        eventually(lambda: take() < 0.03, "an answer comes sooner")
 
 
 def test_what_is_kept_is_what_would_be_made(api: Api, tmp_path: Path) -> None:
@@ -90,7 +94,7 @@ def test_an_answer_is_made_once_for_all_who_wait_for_it() -> None:
 
     def make() -> int:
         made.append(len(made))
-        gate.wait(20)
+        gate.wait(60)
         return made[-1]
 
     with ThreadPoolExecutor(8) as pool:

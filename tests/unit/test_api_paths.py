@@ -190,7 +190,7 @@ def test_slow_answers_hold_up_nobody_who_asks_for_something_else(api: Api) -> No
     ask = api.namespace.status
 
     def waits(path: str) -> Any:
-        assert silent.wait(20)
+        assert silent.wait(60)
         return ask(path)
 
     api.namespace.status = waits  # type: ignore[method-assign]

@@ -161,7 +161,7 @@ def test_a_wait_ends_in_time(run: Run, api: Service) -> None:
     began = time.monotonic()
     code, _, err = run("scale", "4", "--wait", "--timeout", "0.7")
     assert code == ExitCode.NOT_IN_TIME
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert "it is not so after 0.7 s: 1 missing" in err
 
 
@@ -347,7 +347,7 @@ def test_events_are_followed_without_a_gap_and_none_twice(api: Service) -> None:
         seen.append(json.loads(process.stdout.readline())["number"])
     finally:
         process.send_signal(signal.SIGINT)
-        rest, err = process.communicate(timeout=20)
+        rest, err = process.communicate(timeout=60)
     assert (seen, rest, process.returncode, err) == ([1, 2, 3, 4], "", 130, "")
 
 
@@ -364,7 +364,7 @@ def test_a_log_is_followed(api: Service) -> None:
         seen = [process.stdout.readline() for _ in range(4)]
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert seen == ["two\n", "thrée\n", "--- worker-1.2 ---\n", "anew\n"]
 
 
@@ -390,7 +390,7 @@ def test_a_reader_that_goes_ends_it_quietly(api: Service) -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert process.stderr.read() == ""
-        assert process.wait(timeout=20) == 141
+        assert process.wait(timeout=60) == 141
 
 
 # Help -----------------------------------------------------------------------------------------------------------------
@@ -456,5 +456,5 @@ def test_events_come_back_after_the_stream_ended(api: Service) -> None:
         eventually(lambda: sum(call[0] == "GET /v1/events" for call in api.asked) >= 2, "the stream is asked for again")
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert api.asked[-1][2]["Last-Event-ID"] == "3"

@@ -169,7 +169,7 @@ def test_control_c_leaves_the_load_going_and_says_how_to_look_at_it(api: Api) ->
         looks = api.namespace.looks
         eventually(lambda: api.namespace.looks > looks, "it looks again: it has written all that there was to write")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err == (
         "the load of /data goes on; `alluxio-mesos load --progress /data` shows how far it is, and "

@@ -29,6 +29,7 @@ from framework.alluxio.answers import (
 from framework.alluxio.masters import Masters
 from framework.alluxio.stubs import block_master_pb2 as block
 from framework.alluxio.stubs import journal_master_pb2 as journal
+from ports import held_port
 
 Serve = Callable[..., Any]
 
@@ -50,19 +51,13 @@ def expected_info(port: int) -> MasterInfo:
     )
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def new_threads(before: set[threading.Thread]) -> set[threading.Thread]:
     """The threads since then but the stand-ins' own pools."""
     return {new for new in set(threading.enumerate()) - before if not new.name.startswith("ThreadPoolExecutor")}
 
 
 def wait_until_gone(before: set[threading.Thread]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while new_threads(before) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert new_threads(before) == set()
@@ -121,7 +116,7 @@ def test_a_standby_is_an_answer(serve: Serve) -> None:
 
 
 def test_nothing_listening_is_an_answer() -> None:
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{held_port()}"
     with Masters([address]) as masters:
         assert masters.info() == Unavailable(
             address, f"{address} refuses connections: nothing listens there.", Kind.UNREACHABLE
@@ -139,7 +134,7 @@ def test_a_master_that_keeps_silent_is_unreachable(serve: Serve, held: str) -> N
 
 def test_the_primary_is_found_among_the_others_and_asked_first_from_then_on(serve: Serve) -> None:
     standby, primary = serve(refusal=(grpc.StatusCode.UNAVAILABLE, "not supported on standby master")), serve()
-    with Masters([f"127.0.0.1:{free_port()}", standby.address, primary.address]) as masters:
+    with Masters([f"127.0.0.1:{held_port()}", standby.address, primary.address]) as masters:
         assert masters.info() == expected_info(primary.port)
         assert masters.info() == expected_info(primary.port)
     assert primary.calls == ["GetMasterInfo", "GetMasterInfo"]
@@ -179,7 +174,7 @@ def test_a_master_that_closes_every_connection_is_a_standby(authentication: str)
 
 def test_each_master_has_its_role(serve: Serve) -> None:
     primary, starting, silent = serve(), serve(safe_mode=True), serve(silent=threading.Event())
-    gone = f"127.0.0.1:{free_port()}"
+    gone = f"127.0.0.1:{held_port()}"
     with contextlib.closing(Rejecting()) as standby:
         addresses = [gone, standby.address, silent.address, starting.address, primary.address]
         with Masters(addresses) as masters:
@@ -200,7 +195,7 @@ def test_a_primary_that_falls_silent_does_not_keep_its_successor_waiting(serve: 
         first.silent = threading.Event()
         began = time.monotonic()
         assert masters.info() == expected_info(second.port)
-        assert time.monotonic() - began < 5, "far below the timeout of 20 s"
+        assert time.monotonic() - began < 15, "below the timeout of 20 s"
         assert masters.info() == expected_info(second.port)
 
 
@@ -236,7 +231,7 @@ def test_a_new_primary_is_found_when_the_old_one_is_gone(serve: Serve) -> None:
 
 
 def test_no_primary_among_several_names_each_with_its_reason(serve: Serve) -> None:
-    gone, standby = f"127.0.0.1:{free_port()}", serve(primary=False).address
+    gone, standby = f"127.0.0.1:{held_port()}", serve(primary=False).address
     with Masters([gone, standby]) as masters:
         assert masters.info() == Unavailable(
             f"{gone},{standby}",
@@ -248,7 +243,7 @@ def test_no_primary_among_several_names_each_with_its_reason(serve: Serve) -> No
 
 @pytest.mark.parametrize("authentication", ["SIMPLE", "NOSASL"])
 def test_a_restarted_master_answers_the_next_question(serve: Serve, authentication: str) -> None:
-    first = serve(authentication=authentication)
+    first = serve(authentication=authentication, port=held_port())
     with Masters([first.address], authentication=authentication) as masters:
         assert masters.info() == expected_info(first.port)
         first.stop()
@@ -258,7 +253,7 @@ def test_a_restarted_master_answers_the_next_question(serve: Serve, authenticati
 
 
 def test_a_login_that_ended_with_the_master_is_made_anew(serve: Serve) -> None:
-    first = serve()
+    first = serve(port=held_port())
     before = set(threading.enumerate())
     with Masters([first.address]) as masters:
         assert masters.info() == expected_info(first.port)
@@ -326,7 +321,7 @@ def test_the_workers_come_in_order_with_their_state_and_tiers(serve: Serve) -> N
 
 
 def test_liveness_of_primary_standby_and_nobody(serve: Serve) -> None:
-    primary, standby, gone = serve(), serve(primary=False), f"127.0.0.1:{free_port()}"
+    primary, standby, gone = serve(), serve(primary=False), f"127.0.0.1:{held_port()}"
     with Masters([primary.address]) as masters:
         assert masters.alive(primary.address) == Alive(primary.address, Role.PRIMARY)
         assert masters.alive(standby.address) == Alive(standby.address, Role.STANDBY)

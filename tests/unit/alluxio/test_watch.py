@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import queue
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from eventually import eventually
 from framework.alluxio.watch import Addresses, Watch
 from framework.model import CacheReport, CachingWorker
+from ports import held_port
 from unit.alluxio.test_masters import reported
 
 Serve = Callable[..., Any]
@@ -34,7 +34,7 @@ class Heard:
         self.watch.start()
 
     def next(self) -> CacheReport:
-        return self.reports.get(timeout=10)
+        return self.reports.get(timeout=60)
 
 
 @pytest.fixture
@@ -93,9 +93,7 @@ def test_it_asks_when_it_is_woken_however_long_the_pause(serve: Serve, heard: He
 
 def test_without_a_primary_it_does_not_wait_for_the_pause(serve: Serve, heard: Heard) -> None:
     """The pause may be long because all was well; a failover is not noticed any later for that."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = held_port()
     heard.addresses = [f"127.0.0.1:{port}"]
     heard.watch.wake()
     assert heard.next().primary is None

@@ -51,7 +51,7 @@ def get(connection: http.client.HTTPConnection) -> bytes:
 
 
 def fetch(port: int) -> bytes:
-    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    connection = http.client.HTTPConnection(HOST, port, timeout=60)
     try:
         return get(connection)
     finally:
@@ -69,7 +69,7 @@ def test_every_byte_passes_and_is_counted(server: int) -> None:
 
 def test_each_request_of_a_connection_counts_and_waits(server: int) -> None:
     with Limiter(HOST, (HOST, server), bandwidth=1 << 30, latency=0.1) as limiter:
-        connection = http.client.HTTPConnection(HOST, limiter.port, timeout=30)
+        connection = http.client.HTTPConnection(HOST, limiter.port, timeout=60)
         began = time.monotonic()
         for _ in range(3):
             assert get(connection) == CONTENT
@@ -81,7 +81,7 @@ def test_each_request_of_a_connection_counts_and_waits(server: int) -> None:
 
 def test_a_long_request_counts_once(server: int) -> None:
     with Limiter(HOST, (HOST, server), bandwidth=1 << 30, latency=0.05) as limiter:
-        connection = http.client.HTTPConnection(HOST, limiter.port, timeout=30)
+        connection = http.client.HTTPConnection(HOST, limiter.port, timeout=60)
         connection.request("PUT", "/", body=CONTENT)
         assert connection.getresponse().status == 204
         connection.close()
@@ -100,7 +100,7 @@ def test_all_connections_together_have_the_bandwidth(server: int) -> None:
 
 def test_a_client_that_goes_in_the_middle_ends_both_sides(server: int) -> None:
     with Limiter(HOST, (HOST, server), bandwidth=1 << 20, latency=0) as limiter:
-        connection = http.client.HTTPConnection(HOST, limiter.port, timeout=30)
+        connection = http.client.HTTPConnection(HOST, limiter.port, timeout=60)
         connection.request("GET", "/")
         connection.getresponse().read(1000)
         connection.close()

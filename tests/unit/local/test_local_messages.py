@@ -17,6 +17,7 @@ import pytest
 
 from framework.local.plan import Plan
 from framework.local.processes import Ledger, Started
+from ports import held_port, row_of_ports
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,15 +38,12 @@ class Machine:
         self.path = folder / "bin"
         self.path.mkdir()
         self.java("17.0.13")
-        probes = [socket.socket() for _ in range(4)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        api, mesos, zookeeper, agent = self.ports = [int(probe.getsockname()[1]) for probe in probes]
-        for probe in probes:
-            probe.close()
+        api, mesos, zookeeper, agent = self.ports = [held_port() for _ in range(4)]
+        first = row_of_ports(50, ("127.0.0.1", "127.0.0.11", "127.0.0.12"))
+        self.task_ports = [first, first + 49]
         self.options = [
             *("--api-port", str(api), "--mesos-port", str(mesos), "--zookeeper-port", str(zookeeper)),
-            *("--agent-port", str(agent), "--agent-ports", "19100-19149", "--agents", "2", "--ram", "16MB"),
+            *("--agent-port", str(agent), "--agent-ports", f"{first}-{first + 49}", "--agents", "2", "--ram", "16MB"),
         ]
 
     def java(self, version: str) -> None:
@@ -189,7 +187,7 @@ def test_other_options_leave_the_ledger_of_a_running_cluster_alone(machine: Mach
     own = Started("scheduler", os.getpid(), psutil.Process().create_time(), 0, "SIGTERM", 1.0)
     ledger = Ledger(machine.directory / "cluster.json")
     document = Plan(machine.directory, machine.folder / "build", agents=2, ram="16MB").as_document()
-    ports = {"api": api, "mesos": mesos, "agent": agent, "zookeeper": zookeeper, "agents": [19100, 19149]}
+    ports = {"api": api, "mesos": mesos, "agent": agent, "zookeeper": zookeeper, "agents": machine.task_ports}
     ledger.write({**document, "ports": ports}, [own])
     before = (machine.directory / "cluster.json").read_bytes()
     outcome = machine.up("--workers", "1", "--set", "security=NOSASL")

@@ -18,6 +18,7 @@ from framework.config import Configuration
 from framework.local import preflight
 from framework.local.plan import Part, Plan, Ports, memory_needed, parts
 from framework.local.preflight import NotReady
+from ports import held_port, row_of_ports
 
 JAVA = "java"  # nothing here runs it
 
@@ -31,22 +32,11 @@ def listening(host: str) -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    api, mesos, agent, zookeeper = free_ports(4)
-    # Below the ports that the machine gives to clients, and used by no test but these.
-    ports = Ports(api, mesos, agent, zookeeper, (19000, 19049))
+    api, mesos, agent, zookeeper = (held_port() for _ in range(4))
+    first = row_of_ports(51, ("127.0.0.1", "127.0.0.11", "127.0.0.12"))
+    ports = Ports(api, mesos, agent, zookeeper, (first, first + 49))
     return Plan(tmp_path / "local", tmp_path / "build", agents=2, ram="16MB", ports=ports)
 
 
@@ -131,12 +121,13 @@ def test_one_port_for_two_parts(plan: Plan) -> None:
 
 
 def test_the_tasks_ports_are_too_few_or_hold_the_agents_own(plan: Plan) -> None:
-    assert sentences(with_ports(plan, agents=(19000, 19018))) == (
-        "--agent-ports 19000-19018 are too few; an agent needs at least 20.",
+    first, last = plan.ports.agents
+    assert sentences(with_ports(plan, agents=(first, first + 18))) == (
+        f"--agent-ports {first}-{first + 18} are too few; an agent needs at least 20.",
     )
-    assert sentences(with_ports(plan, agents=(19000, 19019))) == ()
-    assert sentences(with_ports(plan, agent=19049)) == (
-        "--agent-port 19049 is one of --agent-ports 19000-19049, which the tasks use; choose another.",
+    assert sentences(with_ports(plan, agents=(first, first + 19))) == ()
+    assert sentences(with_ports(plan, agent=last)) == (
+        f"--agent-port {last} is one of --agent-ports {first}-{last}, which the tasks use; choose another.",
     )
 
 
@@ -213,11 +204,12 @@ def server_below(sandbox: Path, *ports: int) -> Iterator[int]:
 
 
 def test_a_stranger_on_the_tasks_ports_is_named(plan: Plan, tmp_path: Path) -> None:
-    with server_below(tmp_path / "another" / "mesos", 19005, 19004, 19050) as pid:
+    first, last = plan.ports.agents
+    with server_below(tmp_path / "another" / "mesos", first + 5, first + 4, last + 1) as pid:
         name = psutil.Process(pid).name()
         assert sentences(plan) == (
-            "2 of the ports 19000-19049 that the agents' tasks use are taken, "
-            f"19004 on 127.0.0.12 by process {pid} ({name}) first; "
+            f"2 of the ports {first}-{last} that the agents' tasks use are taken, "
+            f"{first + 4} on 127.0.0.12 by process {pid} ({name}) first; "
             "end what holds them, or choose others with --agent-ports.",
         )
         only_one_agent = dataclasses.replace(plan, agents=1)
@@ -225,7 +217,7 @@ def test_a_stranger_on_the_tasks_ports_is_named(plan: Plan, tmp_path: Path) -> N
 
 
 def test_a_task_that_outlived_its_agent_is_no_stranger(plan: Plan) -> None:
-    with server_below(plan.directory / "mesos" / "agent-127.0.0.12" / "slaves", 19004):
+    with server_below(plan.directory / "mesos" / "agent-127.0.0.12" / "slaves", plan.ports.agents[0] + 4):
         assert sentences(plan) == ()
 
 

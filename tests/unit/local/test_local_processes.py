@@ -76,7 +76,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         process = entry.process()
         if process is not None:
             process.kill()
-            process.wait(5)
+            process.wait(60)
 
 
 def process_of(entry: Started) -> psutil.Process:
@@ -125,7 +125,7 @@ def test_groups_end_one_after_the_other_each_by_its_signal(stage: Stage) -> None
 
 def test_a_group_waits_for_the_end_of_the_group_before(stage: Stage) -> None:
     """The stubborn one is killed when its patience is over; only then is the next group asked."""
-    stubborn = stage.start(stage.part("stubborn", 0, patience=0.3, ends=False))
+    stubborn = stage.start(stage.part("stubborn", 0, patience=1.0, ends=False))
     other = stage.start(stage.part("other", 1))
     seen: list[bool] = []
     processes.stop([other, stubborn], lambda note: seen.append(stubborn.process() is not None))
@@ -139,7 +139,7 @@ def test_what_has_ended_is_not_stopped(stage: Stage) -> None:
     entry = stage.start(stage.part("gone", 0))
     process = process_of(entry)
     process.kill()
-    process.wait(5)
+    process.wait(60)
     notes: list[str] = []
     processes.stop([entry], notes.append)
     assert notes == []

@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 def with_faults(story: Callable[[Faults], Awaitable[None]]) -> None:
     async def run() -> None:
-        await asyncio.wait_for(story(Faults()), 20)
+        await asyncio.wait_for(story(Faults()), 60)
 
     asyncio.run(run())
 

@@ -48,11 +48,11 @@ def test_a_message_that_arrives_as_the_link_is_stopped_does_not_keep_it(turns: i
 
         link = MasterLink(f"127.0.0.1:{port}", dict, received.append, lambda: None, heard)
         await link.start()
-        gate = await asyncio.wait_for(held.get(), 20)
+        gate = await asyncio.wait_for(held.get(), 60)
         gate.set_result(None)
         for _ in range(turns):
             await asyncio.sleep(0)
-        await asyncio.wait_for(link.stop(), 10)
+        await asyncio.wait_for(link.stop(), 60)
         await runner.cleanup()
 
     asyncio.run(play())
