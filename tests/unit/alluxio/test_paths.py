@@ -422,22 +422,6 @@ def test_a_load_is_stopped(serve: Serve) -> None:
             AlluxioAway,
             "as many loads are running as Alluxio takes; ask again when one is done",
         ),
-        (  # as Alluxio 2.9.6 says it of an S3 server that has ended
-            "ClientException:Unable to execute HTTP request: Connect to 127.0.0.1:46089 [/127.0.0.1] failed: "
-            "Connection refused",
-            AlluxioError,
-            "nothing listens at 127.0.0.1:46089, where the store of /data should: correct the endpoint, or start it",
-        ),
-        (
-            "Unable to execute HTTP request: Read timed out",
-            AlluxioError,
-            "the store of /data does not answer in time: is it up, and do Alluxio's processes reach it?",
-        ),
-        (
-            "Forbidden (Service: Amazon S3; Status Code: 403; Error Code: 403 Forbidden; Request ID: null)",
-            AlluxioError,
-            "the store refuses these keys for /data: correct the secrets, or let them read it",
-        ),
         ("/data/403 Forbidden", AlluxioError, "Alluxio refuses this for /data: /data/403 Forbidden"),
         ("The bucket is away.", AlluxioError, "Alluxio refuses this for /data: The bucket is away"),
     ],
