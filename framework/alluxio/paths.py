@@ -53,6 +53,10 @@ class PathAbsent(AlluxioError):
     """There is no such path, or no such load."""
 
 
+class Impossible(AlluxioError):
+    """However often it is asked for, it cannot be so: something else must be asked for."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class PathStatus:
     """A file or folder. Sizes in bytes, ``ttl`` in seconds or None for ever, ``modified_at`` in seconds since 1970;
@@ -183,7 +187,7 @@ class Paths:
         if asked.ttl not in (None, NO_TTL) and asked.ttl_action is TtlAction.DELETE:
             for mount, point in self._ask(status.path, GET_MOUNT_TABLE, _MOUNT_TABLE).mountPoints.items():
                 if point.readOnly and is_below(status.path, mount):
-                    raise AlluxioError(
+                    raise Impossible(
                         f"{status.path} is on the mount {mount}, which is read-only: nothing can be deleted there; "
                         "choose the action free"
                     )
@@ -192,7 +196,7 @@ class Paths:
         least = status.replication_min if asked.replication_min is None else asked.replication_min
         most = status.replication_max if asked.replication_max is None else asked.replication_max
         if most is not None and most != NO_LIMIT and least > most:
-            raise AlluxioError(_TOO_MANY.format(path=status.path, least=least, most=most))
+            raise Impossible(_TOO_MANY.format(path=status.path, least=least, most=most))
 
     def _bring_in(self, path: str, *, refresh: bool = False) -> None:
         """What is below a folder in the under-storage comes into the namespace: what is said or done holds of that
@@ -356,6 +360,11 @@ _WORDS: Final[tuple[tuple[type[AlluxioError], tuple[Row, ...]], ...]] = (
         (
             (r"Cannot free file (?P<it>.*) which is not persisted", _ONLY_CACHED),
             (r"Cannot free file (?P<it>.*) which is pinned", _PINNED),
+        ),
+    ),
+    (
+        Impossible,
+        (
             (
                 r"min and max replication to be (?P<least>\d+) and (?P<most>\d+)",
                 _TOO_MANY.replace("{path}", "a file of {path}"),

@@ -71,11 +71,11 @@ class Mounts:
     def _removed(self, request: Request, path: str, dry_run: bool) -> Response:
         state = self._changes.snapshot()
         if path == namespace.ROOT:
-            raise HTTPException(409, "the root stays for the life of the service; only what is below it is unmounted")
+            raise Refused(422, ["path: the root stays for the life of the service; only what is below it is unmounted"])
         if mounting.wanted_at(state, path) is None:
             if path in mounting.table(state) and path not in state.mounts:
-                raise HTTPException(
-                    409, f"somebody else mounted what is at {path!a}; unmount it with Alluxio's own command"
+                raise Refused(
+                    422, [f"path: somebody else mounted what is at {path!a}; unmount it with Alluxio's own command"]
                 )
             raise HTTPException(404, f"nothing is wanted at {path!a}; GET /v1/mounts lists what is")
         return self._changed(request, lambda state, now: mounts.removed(state, path, now), dry_run)

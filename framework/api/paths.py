@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from framework import paths
 from framework.alluxio.files import AlluxioAway, AlluxioError
-from framework.alluxio.paths import LoadProgress, LoadState, PathAbsent, PathStatus
+from framework.alluxio.paths import Impossible, LoadProgress, LoadState, PathAbsent, PathStatus
 from framework.api.changes import Changes, json_object, parameters
 from framework.api.problems import Refused
 from framework.messages import PathsWished
@@ -120,10 +120,12 @@ class PathRoutes:
             raise HTTPException(404, f"nothing is wanted of {path}; GET /v1/paths lists what something is wanted of")
         after = others if asked is None else tuple(sorted((*others, WantedPath(path, asked)), key=lambda it: it.path))
         if len(after) > MOST_WANTED or sum(len(one.path) for one in after) > MOST_CHARACTERS:
-            raise HTTPException(
-                409,
-                f"of {MOST_WANTED} paths with {MOST_CHARACTERS} characters in all something may be wanted at most; let "
-                "some go, or say it of a folder above them",
+            raise Refused(
+                422,
+                [
+                    f"path: of {MOST_WANTED} paths with {MOST_CHARACTERS} characters in all something may be wanted at "
+                    "most; let some go, or say it of a folder above them"
+                ],
             )
         if after != before and not self._changes.post(PathsWished(after), lambda state: state.paths == after):
             raise HTTPException(503, "the change could not be written down in time; /v1/health says what is amiss")
@@ -182,7 +184,8 @@ class PathRoutes:
     async def _asked(self, work: Callable[Given, Value], *given: Given.args, **named: Given.kwargs) -> Value:
         """
         Raises:
-            HTTPException: 404, there is no such path; 503, Alluxio has nobody to ask now; 409, Alluxio refuses.
+            HTTPException: 404, there is no such path; 503, Alluxio has nobody to ask now; 422, it can never be so; 409,
+                Alluxio refuses it as things are.
         """
         async with self._turns:
             try:
@@ -192,6 +195,8 @@ class PathRoutes:
             except AlluxioAway as error:
                 sentence = f"Alluxio cannot be asked at this moment: {error}; ask again soon"
                 raise HTTPException(503, sentence, {"Retry-After": str(AWAY_SECONDS)}) from None
+            except Impossible as error:
+                raise Refused(422, [str(error)]) from None
             except AlluxioError as error:
                 raise HTTPException(409, str(error)) from None
 
