@@ -4,8 +4,9 @@ Measured with Alluxio 2.9.6: while a storage that does not answer is being mount
 for it, minutes with the usual patience. So each mount is tried with little patience first, and gets its own options
 once the storage has answered. A bucket's root is mounted whether there is such a bucket or not, and whatever the keys
 are; only what is looked for in it tells. HDFS that lets nobody in looks empty then, as Alluxio takes its refusal for
-"there is no such file"; only mounting a folder in it tells. And Alluxio's errors repeat the options that they were
-called with.
+"there is no such file"; only mounting a folder in it tells. HDFS that lets us in, but lists nothing, looks empty too,
+and nothing tells: listing alone needs that right, and Alluxio keeps the refusal to itself. And Alluxio's errors repeat
+the options that they were called with.
 """
 
 from __future__ import annotations

@@ -49,6 +49,8 @@ def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
         server.make("/open", HDFS_USER)
         server.put("/open/hello.txt", HELLO_HDFS)
         server.make("/closed", "somebody", "700")
+        server.make("/unlisted", "somebody", "711")
+        server.put("/unlisted/hello.txt", HELLO_HDFS)
         server.make("/shut", "somebody", "700")
         server.make("/shut/deeper", "somebody")
         yield server
@@ -264,6 +266,19 @@ def test_a_namenode_in_safe_mode_is_read_and_what_is_persisted_waits(cluster: Lo
     assert hdfs.read("/open/waits.txt") == b"waits\n"
     asked(delete(cluster, "/safe"))
     gone(cluster, "/safe")
+
+
+def test_an_hdfs_folder_that_may_be_entered_but_not_listed_looks_empty_and_is_read_by_name(
+    cluster: LocalCluster, hdfs: HdfsServer
+) -> None:
+    """As docs/mounts.md says: Alluxio tells nobody that HDFS refused the list."""
+    asked(put(cluster, "/unlisted", uri=f"{hdfs.uri}/unlisted"))
+    stands(cluster, "/unlisted")
+    shown = cluster.ask("/v1/paths/unlisted?refresh=true")
+    assert (shown["entries"], shown["owner"]) == ([], "somebody")
+    assert reads(cluster, "/unlisted/hello.txt") == HELLO_HDFS
+    asked(delete(cluster, "/unlisted"))
+    gone(cluster, "/unlisted")
 
 
 def test_what_hdfs_refuses_and_what_no_jar_brings_is_one_sentence(cluster: LocalCluster, hdfs: HdfsServer) -> None:
