@@ -166,8 +166,6 @@ def test_a_bucket_is_mounted_read_changed_and_unmounted(cluster: LocalCluster, s
     assert asked(done)["does"] == "mount"
     stands(cluster, "/s3")
     assert reads(cluster, "/s3/hello.txt") == HELLO
-    writes(cluster, "/s3/written.txt")
-    assert store.get("data", "folder/written.txt") == WRITTEN
 
     late = requests.put(
         f"http://127.0.0.1:{cluster.first_port}/v1/mounts/s3",
@@ -197,9 +195,9 @@ def test_a_bucket_is_mounted_read_changed_and_unmounted(cluster: LocalCluster, s
 def test_what_is_written_reaches_the_bucket(cluster: LocalCluster, store: S3Server) -> None:
     asked(put(cluster, "/kept", uri="s3://written", options=options(store)))
     stands(cluster, "/kept")
+    writes(cluster, "/kept/through.txt")
+    assert store.get("written", "through.txt") == WRITTEN
     with cluster.files() as files:
-        files.write("/kept/through.txt", b"through a worker", write_type=WriteType.CACHE_THROUGH)
-        assert store.get("written", "through.txt") == b"through a worker"
         files.write("/kept/later.txt", b"by the job service")
     persisted = command(cluster, "persist", "/kept")
     assert persisted.lines == ["1 file of /kept will be written to the under-storage"], persisted.error
