@@ -166,24 +166,13 @@ class Emptying:
         files = self._unsafe()
         self._first = {task: paths for task, paths in self._first.items() if task in workers}
         leaving = frozenset(workers.values())
-        return [
-            self._tried(task, address, by_address, files, leaving, now) for task, address in sorted(workers.items())
-        ]
-
-    def _tried(
-        self,
-        task: str,
-        address: str,
-        listed: Mapping[str, WorkerReport],
-        unsafe: Sequence[FileStatus],
-        leaving: frozenset[str],
-        now: float,
-    ) -> Drain:
-        """One that does not answer holds up no other."""
-        try:
-            return self._step(task, address, listed, unsafe, leaving, now)
-        except AlluxioError as error:
-            return self._again(task, now, error)
+        found = []
+        for task, address in sorted(workers.items()):
+            try:
+                found.append(self._step(task, address, by_address, files, leaving, now))
+            except AlluxioError as error:  # one that does not answer holds up no other
+                found.append(self._again(task, now, error))
+        return found
 
     def _again(self, task: str, now: float, error: AlluxioError) -> Drain:
         """The step stays as it was: a decommissioned worker is one, whoever answers now. But it drains anew: as long as

@@ -146,14 +146,11 @@ def make(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
     """Mount it; what does not answer then is unmounted again."""
     if reason := _shut(masters, mount, options):
         return reason
-    request = protocol.MountPRequest(
-        alluxioPath=mount.path, ufsPath=mount.uri, options=_options(mount, _impatient(mount, options))
-    )
-    answer = masters.ask(MOUNT, request)
+    answer = _mount(masters, mount, mount.uri, options)
     if isinstance(answer, Unavailable):
         return _refused(answer, mount, options)
     if reason := _looked_at(masters, mount, options):
-        masters.ask(UNMOUNT, protocol.UnmountPRequest(alluxioPath=mount.path))  # else it is unmounted, or tried, later
+        _unmount(masters, mount)  # else it is unmounted, or tried, later
         return reason
     return _laid_on(masters, mount, options, options)
 
@@ -168,8 +165,21 @@ def update(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
 
 
 def unmount(masters: Masters, mount: Mount) -> str:
-    answer = masters.ask(UNMOUNT, protocol.UnmountPRequest(alluxioPath=mount.path))
+    answer = _unmount(masters, mount)
     return _refused(answer, mount, {}) if isinstance(answer, Unavailable) else ""
+
+
+def _mount(
+    masters: Masters, mount: Mount, uri: str, options: Mapping[str, str]
+) -> protocol.MountPResponse | Unavailable:
+    request = protocol.MountPRequest(
+        alluxioPath=mount.path, ufsPath=uri, options=_options(mount, _impatient(mount, options))
+    )
+    return masters.ask(MOUNT, request)
+
+
+def _unmount(masters: Masters, mount: Mount) -> protocol.UnmountPResponse | Unavailable:
+    return masters.ask(UNMOUNT, protocol.UnmountPRequest(alluxioPath=mount.path))
 
 
 def _laid_on(masters: Masters, mount: Mount, options: Mapping[str, str], laid: Mapping[str, str]) -> str:
@@ -193,14 +203,9 @@ def _shut(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
     """Whether HDFS lets nobody in: a folder that is not there is asked for in it."""
     if scheme_of(mount.uri) != "hdfs":
         return ""
-    request = protocol.MountPRequest(
-        alluxioPath=mount.path,
-        ufsPath=f"{mount.uri.rstrip('/')}/{LOOKED_FOR}",
-        options=_options(mount, _impatient(mount, options)),
-    )
-    answer = masters.ask(MOUNT, request)
+    answer = _mount(masters, mount, f"{mount.uri.rstrip('/')}/{LOOKED_FOR}", options)
     if not isinstance(answer, Unavailable):
-        masters.ask(UNMOUNT, protocol.UnmountPRequest(alluxioPath=mount.path))  # somebody made such a folder
+        _unmount(masters, mount)  # somebody made such a folder
         return ""
     if f"{LOOKED_FOR} does not exist" in answer.reason:
         return ""

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from framework import paths
 from framework.alluxio.files import AlluxioAway, AlluxioError
 from framework.alluxio.paths import Impossible, LoadProgress, LoadState, PathAbsent, PathStatus
-from framework.api.changes import Changes, json_object, parameters
+from framework.api.changes import Changes, flag_mistakes, json_object, parameters, yes_or_no
 from framework.api.problems import Refused
 from framework.messages import PathsWished
 from framework.option_types import duration
@@ -68,7 +68,7 @@ class PathRoutes:
         given = parameters(request, "limit", "after", "refresh")
         path = path_of(request)
         limit = _limit(given.get("limit", str(ENTRIES)))
-        refresh = _yes_or_no("refresh", given.get("refresh", "false"))
+        refresh = yes_or_no("refresh", given)
         after = given.get("after", "")
         if after and paths.path_mistake(f"/{after}"):
             raise Refused(400, [f"after: {after!a:.100} is not allowed; give the name of an entry"])
@@ -135,12 +135,10 @@ class PathRoutes:
         path = path_of(request)
         body = await json_object(request, ("operation", "force"), required=("operation",))
         force = body.get("force", False)
-        mistakes = []
+        mistakes = list(flag_mistakes(body, "force"))
         if body["operation"] not in ("free", "persist"):
             mistakes.append(f"operation: {body['operation']!a:.100} is not allowed; choose one of free, persist")
-        if not isinstance(force, bool):
-            mistakes.append(f"force: {force!a:.100} is not allowed; give true or false")
-        elif force and body["operation"] == "persist":
+        if force is True and body["operation"] == "persist":
             mistakes.append("force: it goes with free alone; leave it out")
         if mistakes:
             raise Refused(422, mistakes)
@@ -157,12 +155,7 @@ class PathRoutes:
         path = path_of(request)
         body = await json_object(request, ("refresh", "verify"))
         told = {"verify": body.get("verify", False), "refresh": body.get("refresh", True)}
-        mistakes = [
-            f"{name}: {value!a:.100} is not allowed; give true or false"
-            for name, value in told.items()
-            if not isinstance(value, bool)
-        ]
-        if mistakes:
+        if mistakes := list(flag_mistakes(told, *told)):
             raise Refused(422, mistakes)
         return JSONResponse(await self._asked(self._load, path, **told), 202)
 
@@ -228,12 +221,6 @@ def _limit(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= MOST_ENTRIES):
         raise Refused(400, [f"limit: {text!a:.100} is not allowed; give a whole number from 1 to {MOST_ENTRIES}"])
     return int(text)
-
-
-def _yes_or_no(name: str, text: str) -> bool:
-    if text not in ("true", "false"):
-        raise Refused(400, [f"{name}: {text!a:.100} is not allowed; give true or false"])
-    return text == "true"
 
 
 def _persisting(path: str, files: int, left: int) -> str:
