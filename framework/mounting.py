@@ -56,13 +56,14 @@ def steps(state: State, now: float) -> Iterator[Step]:
     if state.cache.mounts is None or not (state.wanted.mounts or state.mounts):
         return  # as nearly always
     points = table(state)
-    for path in _paths(state):
+    for path in paths(state):
         step = _step(state, path, points, now)
         if step is not None and (isinstance(step, KeepMount | ForgetMount) or _is_due(state, path, step, now)):
             yield step
 
 
-def _paths(state: State) -> list[str]:
+def paths(state: State) -> list[str]:
+    """Of what is wanted, and what was made."""
     return sorted({*state.mounts, *(mount.path for mount in state.wanted.mounts)})
 
 
@@ -184,7 +185,7 @@ def _is_as_wanted(state: State, path: str, points: Mapping[str, MountPoint]) -> 
 
 def all_paths(state: State) -> list[str]:
     """Of what is wanted, what was made, and what there is, the root too."""
-    return sorted({*_paths(state), *table(state)})
+    return sorted({*paths(state), *table(state)})
 
 
 def stands(state: State, path: str, now: float) -> tuple[Standing, str]:

@@ -169,7 +169,7 @@ def change_document(state: State, change: MountChange, now: float, *, dry_run: b
 def plan(state: State, now: float) -> plans.Plan:
     """Each path that is wanted, or is on its way out."""
     steps = []
-    for path in sorted({*state.mounts, *(mount.path for mount in state.wanted.mounts)}):
+    for path in mounting.paths(state):
         standing, reason = mounting.stands(state, path, now)
         steps.append(plans.Step(path, _STATUS[standing], reason))
     return plans.Plan(MOUNTS, (plans.Phase(MOUNTS, tuple(steps)),) if steps else (), MOUNTS in state.wanted.paused)

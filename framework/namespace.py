@@ -51,16 +51,12 @@ def same_storage(one: str, other: str) -> bool:
 def overlap(one: str, other: str) -> bool:
     """Whether one of two storages lies in the other, or is the same: Alluxio mounts no storage twice."""
     (*where, first), (*there, second) = _parts(one), _parts(other)
-    return where == there and (_is_in(first, second) or _is_in(second, first))
+    return where == there and (paths.is_below(first, second) or paths.is_below(second, first))
 
 
 def nests(one: str, other: str) -> bool:
     """Whether one of two paths lies in the other, or is the same."""
-    return _is_in(one, other) or _is_in(other, one)
-
-
-def _is_in(inner: str, outer: str) -> bool:
-    return inner == outer or inner.startswith(f"{outer.rstrip('/')}/")
+    return paths.is_below(one, other) or paths.is_below(other, one)
 
 
 def _parts(uri: str) -> tuple[str, str, str]:

@@ -53,7 +53,7 @@ class Namespace:
             )
         }
         self.away = ""
-        self.refusal = ""
+        self.refusal: AlluxioError | None = None
         self.loads: dict[str, list[LoadProgress]] = {}
         self.calls: list[tuple[object, ...]] = []
         self.looks = 0  # at loads
@@ -64,7 +64,7 @@ class Namespace:
         if path not in self.paths:
             raise PathAbsent(f"{path} does not exist, neither in Alluxio nor in what is mounted there")
         if self.refusal:
-            raise AlluxioError(self.refusal)
+            raise self.refusal
         return self.paths[path]
 
     def entries(

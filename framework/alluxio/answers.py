@@ -17,6 +17,9 @@ class Kind(Enum):
     ERROR = "error"
 
 
+PASSING = frozenset({Kind.UNREACHABLE, Kind.STANDBY, Kind.STARTING})  # asking again later may bring an answer
+
+
 @dataclass(frozen=True)
 class Unavailable:
     """No answer, with the reason as one sentence; `address` is "host:port", or several with commas between them. Where

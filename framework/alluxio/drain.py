@@ -133,6 +133,18 @@ class Namespace(Protocol):
     def close(self) -> None: ...
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Scene:
+    """What one look goes by: the workers by their addresses, every file that the under-storage does not have, and the
+    addresses of those that leave.
+    """
+
+    listed: Mapping[str, WorkerReport]
+    unsafe: Sequence[FileStatus]
+    leaving: frozenset[str]
+    now: float
+
+
 class Emptying:
     """The connections to one set of masters, which it closes, and what was done so far."""
 
@@ -163,27 +175,15 @@ class Emptying:
         if isinstance(listed, Unavailable):
             raise AlluxioError(listed.reason)
         by_address = {worker.address: worker for worker in listed}
-        files = self._unsafe()
+        scene = _Scene(by_address, self._unsafe(), frozenset(workers.values()), now)
         self._first = {task: paths for task, paths in self._first.items() if task in workers}
-        leaving = frozenset(workers.values())
-        return [
-            self._tried(task, address, by_address, files, leaving, now) for task, address in sorted(workers.items())
-        ]
-
-    def _tried(
-        self,
-        task: str,
-        address: str,
-        listed: Mapping[str, WorkerReport],
-        unsafe: Sequence[FileStatus],
-        leaving: frozenset[str],
-        now: float,
-    ) -> Drain:
-        """One that does not answer holds up no other."""
-        try:
-            return self._step(task, address, listed, unsafe, leaving, now)
-        except AlluxioError as error:
-            return self._again(task, now, error)
+        found = []
+        for task, address in sorted(workers.items()):
+            try:
+                found.append(self._step(task, address, scene))
+            except AlluxioError as error:  # one that does not answer holds up no other
+                found.append(self._again(task, now, error))
+        return found
 
     def _again(self, task: str, now: float, error: AlluxioError) -> Drain:
         """The step stays as it was: a decommissioned worker is one, whoever answers now. But it drains anew: as long as
@@ -202,64 +202,50 @@ class Emptying:
             if not file.folder and file.persistence != "PERSISTED"
         ]
 
-    def _step(
-        self,
-        task: str,
-        address: str,
-        listed: Mapping[str, WorkerReport],
-        unsafe: Sequence[FileStatus],
-        leaving: frozenset[str],
-        now: float,
-    ) -> Drain:
-        worker = listed.get(address)
+    def _step(self, task: str, address: str, scene: _Scene) -> Drain:
+        worker = scene.listed.get(address)
         if worker is None:
-            return self._drain(task, DrainStep.DECOMMISSIONED, now)  # Alluxio knows nothing that it holds
+            return self._drain(task, DrainStep.DECOMMISSIONED, scene.now)  # Alluxio knows nothing that it holds
         if worker.state is WorkerState.LOST:
-            return self._drain(task, DrainStep.PERSISTING, now, "Alluxio does not hear of it, and waits for it")
+            return self._drain(task, DrainStep.PERSISTING, scene.now, "Alluxio does not hear of it, and waits for it")
         if worker.state is WorkerState.DECOMMISSIONED:
-            return self._decommissioned(task, address, listed, unsafe, leaving, now)
-        only_there = [file for file in unsafe if any(_is_only_at(block, address, leaving) for block in file.blocks)]
+            return self._decommissioned(task, address, scene)
+        only_there = [
+            file for file in scene.unsafe if any(_is_only_at(block, address, scene.leaving) for block in file.blocks)
+        ]
         closed = [file for file in only_there if file.completed]
         self._persist(closed)
         first = self._first.setdefault(task, frozenset(file.path for file in only_there))
-        target = _target(address, listed, leaving)
+        target = _target(address, scene.listed, scene.leaving)
         # Where nobody stays, there is no second home: then all of it is waited for.
         waited_for = [
             file for file in only_there if (file.path in first or target is None) and file.persistence != "LOST"
         ]
         if unwritten := [file for file in waited_for if file.completed]:
             return self._drain(
-                task, DrainStep.PERSISTING, now, f"{_files(unwritten)} written to the under-storage first"
+                task, DrainStep.PERSISTING, scene.now, f"{_files(unwritten)} written to the under-storage first"
             )
-        if written := [file for file in waited_for if self._is_open(file, now)]:
-            return self._drain(task, DrainStep.PERSISTING, now, f"{_files(written)} still being written")
+        if written := [file for file in waited_for if self._is_open(file, scene.now)]:
+            return self._drain(task, DrainStep.PERSISTING, scene.now, f"{_files(written)} still being written")
         if target is not None:
             # Before it is decommissioned, as nobody finds them between then and their being carried.
             for file in closed:
                 for place, block in enumerate(file.blocks):
-                    if _is_only_at(block, address, leaving):
+                    if _is_only_at(block, address, scene.leaving):
                         self._files.write_block(block.id, self._files.read_block(file, place, address), target)
         refusal = self._masters.decommission(worker.host, worker.web_port)
         if refusal is not None:
-            return self._drain(task, DrainStep.PERSISTING, now, refusal.reason)
+            return self._drain(task, DrainStep.PERSISTING, scene.now, refusal.reason)
         log.info("%s: decommissioned; %d files that came meanwhile have a second home", task, len(closed))
-        return self._decommissioned(task, address, listed, self._unsafe(), leaving, now)
+        return self._decommissioned(task, address, dataclasses.replace(scene, unsafe=self._unsafe()))
 
-    def _decommissioned(
-        self,
-        task: str,
-        address: str,
-        listed: Mapping[str, WorkerReport],
-        unsafe: Sequence[FileStatus],
-        leaving: frozenset[str],
-        now: float,
-    ) -> Drain:
-        carried = self._carry(address, listed, unsafe, leaving)
+    def _decommissioned(self, task: str, address: str, scene: _Scene) -> Drain:
+        carried = self._carry(address, scene)
         self._persist(file for file in carried if file.completed)
         if carried:
             log.info("%s: %d files were written to it although it is decommissioned: carried on", task, len(carried))
             self._seen.pop(task, None)  # whoever wrote them may write more: it drains anew
-        return self._drain(task, DrainStep.DECOMMISSIONED, now)
+        return self._drain(task, DrainStep.DECOMMISSIONED, scene.now)
 
     def _drain(self, task: str, step: DrainStep, now: float, message: str = "") -> Drain:
         before = self._seen.get(task)
@@ -276,18 +262,12 @@ class Emptying:
     def _is_open(self, file: FileStatus, now: float) -> bool:
         return now - self._open_since.setdefault(file.path, now) < OPEN_FOR
 
-    def _carry(
-        self,
-        address: str,
-        listed: Mapping[str, WorkerReport],
-        unsafe: Sequence[FileStatus],
-        leaving: frozenset[str],
-    ) -> list[FileStatus]:
+    def _carry(self, address: str, scene: _Scene) -> list[FileStatus]:
         """Blocks that nobody is known to hold and that this worker has get a second home; the files."""
-        target = _target(address, listed, leaving) or _target(address, listed, frozenset())
+        target = _target(address, scene.listed, scene.leaving) or _target(address, scene.listed, frozenset())
         if target is None:
             return []
-        return [file for file in unsafe if any([*self._carried(file, address, target)])]
+        return [file for file in scene.unsafe if any([*self._carried(file, address, target)])]
 
     def _carried(self, file: FileStatus, address: str, target: str) -> Iterator[bool]:
         for place, block in enumerate(file.blocks):

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self, TypeVar
 
-from framework.alluxio.answers import CallFailed, Kind, Unavailable, WorkerState, unavailable
+from framework.alluxio.answers import PASSING, CallFailed, Unavailable, WorkerState, unavailable
 from framework.alluxio.connection import Connection
 from framework.alluxio.masters import Masters
 from framework.alluxio.methods import (
@@ -44,7 +44,6 @@ _MODE = common_protocol.PMode(
 )
 
 Answer = TypeVar("Answer")
-_PASSING = frozenset({Kind.UNREACHABLE, Kind.STANDBY, Kind.STARTING})
 
 
 class AlluxioError(Exception):
@@ -372,7 +371,7 @@ def _answered(answer: Answer | Unavailable) -> Answer:
 
 
 def _refused(refusal: Unavailable) -> AlluxioError:
-    return (AlluxioAway if refusal.kind in _PASSING else AlluxioError)(refusal.reason)
+    return (AlluxioAway if refusal.kind in PASSING else AlluxioError)(refusal.reason)
 
 
 def _of(path: str) -> protocol.GetStatusPRequest:

@@ -1,6 +1,8 @@
 """Asks Alluxio's masters. An unreachable or standby master is an answer, not an exception."""
 
+import functools
 import re
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
@@ -44,6 +46,7 @@ from framework.alluxio.stubs import version_pb2 as version
 
 __all__ = [
     "Alive",
+    "CurrentMasters",
     "Kind",
     "MasterInfo",
     "MasterRole",
@@ -237,6 +240,38 @@ class Masters:
 
     def _start(self, question: Callable[[Connection], Answer], connection: Connection) -> Future[Answer | CallFailed]:
         return self._pool.submit(_outcome, question, connection)
+
+
+class CurrentMasters:
+    """The masters at the ``addresses`` ("host:port") that hold at the moment, made anew when others do; the rest is as
+    for Masters. Any thread may ask. Close it when done.
+    """
+
+    def __init__(
+        self, addresses: Callable[[], Sequence[str]], *, authentication: str, user: str, timeout: float
+    ) -> None:
+        self._addresses = addresses
+        self._made = functools.partial(Masters, authentication=authentication, user=user, timeout=timeout)
+        self._lock = threading.Lock()
+        self._known: tuple[tuple[str, ...], Masters] | None = None
+
+    def now(self) -> Masters | None:
+        """None while there are no addresses."""
+        addresses = tuple(self._addresses())
+        with self._lock:
+            if self._known is None or self._known[0] != addresses:
+                self._end()
+                self._known = (addresses, self._made(addresses)) if addresses else None
+            return self._known[1] if self._known is not None else None
+
+    def close(self) -> None:
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._known is not None:
+            self._known[1].close()
+        self._known = None
 
 
 def _silent(connection: Connection) -> CallFailed:

@@ -4,25 +4,27 @@ Measured with Alluxio 2.9.6: while a storage that does not answer is being mount
 for it, minutes with the usual patience. So each mount is tried with little patience first, and gets its own options
 once the storage has answered. A bucket's root is mounted whether there is such a bucket or not, and whatever the keys
 are; only what is looked for in it tells. HDFS that lets nobody in looks empty then, as Alluxio takes its refusal for
-"there is no such file"; only mounting a folder in it tells. And Alluxio's errors repeat the options that they were
-called with.
+"there is no such file"; only mounting a folder in it tells. HDFS that lets us in, but lists nothing, looks empty too,
+and nothing tells: listing alone needs that right, and Alluxio keeps the refusal to itself. And Alluxio's errors repeat
+the options that they were called with.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from framework.alluxio.answers import Kind, Unavailable
-from framework.alluxio.masters import Masters
+from framework.alluxio.masters import CurrentMasters, Masters
 from framework.alluxio.methods import GET_MOUNT_TABLE, GET_STATUS, MOUNT, UNMOUNT, UPDATE_MOUNT
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
+from framework.alluxio.troubles import Row, meaning, of_the_store
 from framework.messages import MakeMount, MountAnswered, Unmount, UpdateMount
 from framework.model import Mount, MountPoint, MountRecord, Secret
 from framework.namespace import MARK, scheme_of
@@ -55,42 +57,33 @@ class NoSecret(Exception):
     """A secret that a mount names cannot be had; the message says which and why."""
 
 
-# Who may be asked now ("host:port" of the masters): none where nothing may be changed.
-Addresses = Callable[[], Sequence[str]]
-
-
 class Mounter:
     """Does what was decided, a few things at once, on threads of its own; ``report`` hears what became of each.
-    ``secret`` gives the text of a secret by its name, or raises NoSecret.
+    ``addresses`` are the masters ("host:port") that may be asked now: none where nothing may be changed. ``secret``
+    gives the text of a secret by its name, or raises NoSecret.
     """
 
     def __init__(
         self,
-        addresses: Addresses,
+        addresses: Callable[[], Sequence[str]],
         secret: Callable[[str], str],
         report: Callable[[MountAnswered], None],
         authentication: str,
         user: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._addresses = addresses
+        self._masters = CurrentMasters(addresses, authentication=authentication, user=user, timeout=TIMEOUT)
         self._secret = secret
         self._report = report
-        self._authentication = authentication
-        self._user = user
         self._clock = clock
         self._pool = ThreadPoolExecutor(AT_ONCE, "alluxio-mounts")
-        self._lock = threading.Lock()
-        self._masters: tuple[tuple[str, ...], Masters] | None = None
 
     def do(self, effect: MakeMount | UpdateMount | Unmount, asked_at: float) -> None:
         self._pool.submit(self._do, effect, asked_at)
 
     def stop(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-        with self._lock:
-            if self._masters is not None:
-                self._masters[1].close()
+        self._masters.close()
 
     def _do(self, effect: MakeMount | UpdateMount | Unmount, asked_at: float) -> None:
         path = effect.record.mount.path
@@ -103,7 +96,7 @@ class Mounter:
 
     def _tried(self, effect: MakeMount | UpdateMount | Unmount) -> str:
         """Why it failed; "" when it is done."""
-        masters = self._known()
+        masters = self._masters.now()
         if masters is None:
             return "no Alluxio master may be asked now"
         mount = effect.record.mount
@@ -122,17 +115,6 @@ class Mounter:
         if isinstance(effect, MakeMount):
             return make(masters, mount, options)
         return update(masters, mount, options)
-
-    def _known(self) -> Masters | None:
-        addresses = tuple(self._addresses())
-        with self._lock:
-            if self._masters is not None and self._masters[0] != addresses:
-                self._masters[1].close()
-                self._masters = None
-            if self._masters is None and addresses:
-                made = Masters(addresses, authentication=self._authentication, user=self._user, timeout=TIMEOUT)
-                self._masters = addresses, made
-            return self._masters[1] if self._masters is not None else None
 
 
 def table(masters: Masters) -> tuple[MountPoint, ...] | None:
@@ -164,14 +146,11 @@ def make(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
     """Mount it; what does not answer then is unmounted again."""
     if reason := _shut(masters, mount, options):
         return reason
-    request = protocol.MountPRequest(
-        alluxioPath=mount.path, ufsPath=mount.uri, options=_options(mount, _impatient(mount, options))
-    )
-    answer = masters.ask(MOUNT, request)
+    answer = _mount(masters, mount, mount.uri, options)
     if isinstance(answer, Unavailable):
         return _refused(answer, mount, options)
     if reason := _looked_at(masters, mount, options):
-        masters.ask(UNMOUNT, protocol.UnmountPRequest(alluxioPath=mount.path))  # else it is unmounted, or tried, later
+        _unmount(masters, mount)  # else it is unmounted, or tried, later
         return reason
     return _laid_on(masters, mount, options, options)
 
@@ -186,8 +165,21 @@ def update(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
 
 
 def unmount(masters: Masters, mount: Mount) -> str:
-    answer = masters.ask(UNMOUNT, protocol.UnmountPRequest(alluxioPath=mount.path))
+    answer = _unmount(masters, mount)
     return _refused(answer, mount, {}) if isinstance(answer, Unavailable) else ""
+
+
+def _mount(
+    masters: Masters, mount: Mount, uri: str, options: Mapping[str, str]
+) -> protocol.MountPResponse | Unavailable:
+    request = protocol.MountPRequest(
+        alluxioPath=mount.path, ufsPath=uri, options=_options(mount, _impatient(mount, options))
+    )
+    return masters.ask(MOUNT, request)
+
+
+def _unmount(masters: Masters, mount: Mount) -> protocol.UnmountPResponse | Unavailable:
+    return masters.ask(UNMOUNT, protocol.UnmountPRequest(alluxioPath=mount.path))
 
 
 def _laid_on(masters: Masters, mount: Mount, options: Mapping[str, str], laid: Mapping[str, str]) -> str:
@@ -211,14 +203,9 @@ def _shut(masters: Masters, mount: Mount, options: Mapping[str, str]) -> str:
     """Whether HDFS lets nobody in: a folder that is not there is asked for in it."""
     if scheme_of(mount.uri) != "hdfs":
         return ""
-    request = protocol.MountPRequest(
-        alluxioPath=mount.path,
-        ufsPath=f"{mount.uri.rstrip('/')}/{LOOKED_FOR}",
-        options=_options(mount, _impatient(mount, options)),
-    )
-    answer = masters.ask(MOUNT, request)
+    answer = _mount(masters, mount, f"{mount.uri.rstrip('/')}/{LOOKED_FOR}", options)
     if not isinstance(answer, Unavailable):
-        masters.ask(UNMOUNT, protocol.UnmountPRequest(alluxioPath=mount.path))  # somebody made such a folder
+        _unmount(masters, mount)  # somebody made such a folder
         return ""
     if f"{LOOKED_FOR} does not exist" in answer.reason:
         return ""
@@ -244,39 +231,20 @@ def _refused(answer: Unavailable, mount: Mount, options: Mapping[str, str]) -> s
     return explained(answer.reason, mount, secrets)
 
 
-# First match wins: a pattern in Alluxio's text, and the sentence. {uri}, {path}, {store} are of the mount; 1 is the
-# pattern's group. As seen of Alluxio 2.9.6 with S3 (Amazon's client 1.12) and HDFS (Hadoop's 3.3).
-_STORES: Final[Sequence[tuple[str, str]]] = (  # what is the store's own trouble
-    (
-        r"SignatureDoesNotMatch|InvalidAccessKeyId|AccessDenied|\b403\b|Forbidden",
-        "the store refuses these keys for {uri}: correct the secrets, or let them read it",
-    ),
-    (
-        r"Connect to (\S+) .*refused",
-        "nothing listens at {1}, where the store of {uri} should: correct the endpoint, or start it",
-    ),
-    (
-        r"Call From \S+ to (\S+) failed on connection exception",
-        "nothing listens at {1}, where the store of {uri} should: correct the address, or start it",
-    ),
-    (
-        r"UnknownHostException: ([\w.-]+)|HTTP request: ([\w.-]+)(?:: [^:]*(?:not known|resolution|No address)[^:]*)?$",
-        "nobody knows the host {1}, where the store of {uri} should be: correct the address",
-    ),
-)
-_MEANINGS: Final[Sequence[tuple[str, str]]] = (
+# First match wins; {uri}, {path} and {store} are of the mount. As seen of Alluxio 2.9.6.
+_BEFORE_THE_STORES: Final[Sequence[Row]] = (
     (
         r"Mount point target path \S+ already exists",
         "{path} is there already: unmount or remove it, or choose another path",
     ),
     (
-        r"shadows an existing path (\S+)",
-        "the storage around it has {1}, which the mount would hide: choose another path",
+        r"shadows an existing path (?P<hidden>\S+)",
+        "the storage around it has {hidden}, which the mount would hide: choose another path",
     ),
     (
-        r"Mount point (\S+) is a prefix of (\S+)",
-        "{uri} overlaps with what is mounted elsewhere ({1} holds {2}), and Alluxio mounts no storage twice: name "
-        "another folder",
+        r"Mount point (?P<outer>\S+) is a prefix of (?P<inner>\S+)",
+        "{uri} overlaps with what is mounted elsewhere ({outer} holds {inner}), and Alluxio mounts no storage twice: "
+        "name another folder",
     ),
     (
         r"No Under File System Factory found",
@@ -287,33 +255,28 @@ _MEANINGS: Final[Sequence[tuple[str, str]]] = (
         "Alluxio cannot open {uri} with these options: look at their values, and at the master's log",
     ),
     (
-        r"Unsupported operation for (\w+)",
-        "Alluxio's {1} cannot do what Alluxio does with each storage that it mounts: choose another under-storage",
-    ),
-    (
-        r'Permission denied: user=([^,]+), access=(\w+), inode="([^"]+)"',
-        "HDFS lets the user {1} not into {3} ({2}): give that user the right, or have the tasks be another one there "
-        "(HADOOP_USER_NAME in --environment)",
+        r"Unsupported operation for (?P<kind>\w+)",
+        "Alluxio's {kind} cannot do what Alluxio does with each storage that it mounts: choose another under-storage",
     ),
     (r"NoSuchBucket|bucket does not exist", "there is no bucket {store}: make it, or correct the name"),
     (
         r"Unable to load AWS credentials",
         "no keys are given for {uri}: give s3a.accessKeyId and s3a.secretKey, each as a secret",
     ),
-    (
-        r"did not complete before the request timeout|timed? ?out|SocketTimeout|timeout exception",
-        f"the store of {{uri}} does not answer within {PATIENCE} s: is it up, and do the masters reach it?",
-    ),
-    *_STORES,
+)
+_BEHIND_THEM: Final[Sequence[Row]] = (
     (
         r"Ufs path \S+ does not exist|404 Not Found|\(is not a directory\)",
         "there is no folder {uri}: make it in the store, or correct the name",
     ),
     (
-        r"creation failed\. Component \d+\((.*)\) does not exist",
-        "the folder around {path} is missing ({1}): make it first (alluxio fs mkdir), or choose another path",
+        r"creation failed\. Component \d+\((?P<missing>.*)\) does not exist",
+        "the folder around {path} is missing ({missing}): make it first (alluxio fs mkdir), or choose another path",
     ),
-    (r"under a readonly mount point (\S+)", "{path} lies in the read-only mount {1}: choose another path"),
+    (
+        r"under a readonly mount point (?P<around>\S+)",
+        "{path} lies in the read-only mount {around}: choose another path",
+    ),
     (
         r"Failed to unmount|Failed to update mount",
         "Alluxio does not let it go, or change: another mount lies in it, or it is none any more",
@@ -330,28 +293,18 @@ def explained(reason: str, mount: Mount, secrets: Iterable[str]) -> str:
     """What Alluxio said, as one sentence without its end, and without a secret."""
     # What it was called with comes first, secrets too; it may say the very words that are looked for.
     said = _CALLED.sub("", _PROPERTY.sub("", reason))
-    for pattern, sentence in _MEANINGS:
-        if match := re.search(pattern, said):
-            return _without(_filled(sentence, mount, match), secrets)
+    store = re.sub(r"^\w+://([^/]*).*", r"\1", mount.uri)
+    of_mounts = functools.partial(meaning, said=said, uri=mount.uri, path=mount.path, store=store)
+    meant = (
+        of_mounts(_BEFORE_THE_STORES)
+        or of_the_store(said, mount.uri, f"within {PATIENCE} s")
+        or of_mounts(_BEHIND_THEM)
+    )
+    if meant:
+        return _without(meant, secrets)
     lines = (line for line in reversed(said.splitlines()) if line.strip() and not _FRAME.match(line))
     last = next((line.strip() for line in lines), "no reason was given")
     return _without(f"Alluxio refuses it: {last:.300}", secrets)
-
-
-def trouble_of_the_store(said: str, path: str) -> str:
-    """What a store's own words mean that Alluxio repeats of a path; "" where they are none."""
-    told = said.replace(path, "")  # which may have the very words that are looked for
-    if not re.search(r"HTTP request|Amazon S3|on connection exception|UnknownHost", told):
-        return ""
-    found = ((sentence, re.search(pattern, told)) for pattern, sentence in _STORES)
-    return next((_filled(sentence, Mount(path, path), match) for sentence, match in found if match), "")
-
-
-def _filled(sentence: str, mount: Mount, match: re.Match[str]) -> str:
-    store = re.sub(r"^\w+://([^/]*).*", r"\1", mount.uri)
-    words = {"{uri}": mount.uri, "{path}": mount.path, "{store}": store}
-    words |= {f"{{{number}}}": group for number, group in enumerate(filter(None, match.groups()), 1)}
-    return re.sub(r"\{\w+\}", lambda place: words[place[0]], sentence)
 
 
 def _without(text: str, secrets: Iterable[str]) -> str:

@@ -11,15 +11,14 @@ import dataclasses
 import enum
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from framework.alluxio.answers import Kind, Unavailable, WorkerState
+from framework.alluxio.answers import PASSING, Unavailable, WorkerState
 from framework.alluxio.files import AlluxioAway, AlluxioError
 from framework.alluxio.load_request import load_request
-from framework.alluxio.masters import Masters
+from framework.alluxio.masters import CurrentMasters, Masters
 from framework.alluxio.methods import (
     FREE,
     GET_JOB_PROGRESS,
@@ -35,9 +34,9 @@ from framework.alluxio.methods import (
     Request,
     Response,
 )
-from framework.alluxio.mounts import trouble_of_the_store
 from framework.alluxio.stubs import common_pb2 as common
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
+from framework.alluxio.troubles import Row, meaning, of_the_store
 from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction, is_below
 
 Answer = TypeVar("Answer")
@@ -52,6 +51,10 @@ SETTLED: Final = 0.5
 
 class PathAbsent(AlluxioError):
     """There is no such path, or no such load."""
+
+
+class Impossible(AlluxioError):
+    """However often it is asked for, it cannot be so: something else must be asked for."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,17 +118,10 @@ class Paths:
     def __init__(
         self, addresses: Callable[[], Sequence[str]], *, authentication: str = "SIMPLE", user: str = "alluxio"
     ) -> None:
-        self._addresses = addresses
-        self._authentication = authentication
-        self._user = user
-        self._lock = threading.Lock()
-        self._known: tuple[tuple[str, ...], Masters] | None = None
+        self._current = CurrentMasters(addresses, authentication=authentication, user=user, timeout=TIMEOUT)
 
     def close(self) -> None:
-        with self._lock:
-            known, self._known = self._known, None
-        if known is not None:
-            known[1].close()
+        self._current.close()
 
     # What there is ----------------------------------------------------------------------------------------------------
 
@@ -191,7 +187,7 @@ class Paths:
         if asked.ttl not in (None, NO_TTL) and asked.ttl_action is TtlAction.DELETE:
             for mount, point in self._ask(status.path, GET_MOUNT_TABLE, _MOUNT_TABLE).mountPoints.items():
                 if point.readOnly and is_below(status.path, mount):
-                    raise AlluxioError(
+                    raise Impossible(
                         f"{status.path} is on the mount {mount}, which is read-only: nothing can be deleted there; "
                         "choose the action free"
                     )
@@ -200,7 +196,7 @@ class Paths:
         least = status.replication_min if asked.replication_min is None else asked.replication_min
         most = status.replication_max if asked.replication_max is None else asked.replication_max
         if most is not None and most != NO_LIMIT and least > most:
-            raise AlluxioError(_TOO_MANY.format(path=status.path, least=least, most=most))
+            raise Impossible(_TOO_MANY.format(path=status.path, least=least, most=most))
 
     def _bring_in(self, path: str, *, refresh: bool = False) -> None:
         """What is below a folder in the under-storage comes into the namespace: what is said or done holds of that
@@ -317,16 +313,10 @@ class Paths:
         return self._answered(path, self._masters().ask(method, request))
 
     def _masters(self) -> Masters:
-        addresses = tuple(self._addresses())
-        if not addresses:
+        masters = self._current.now()
+        if masters is None:
             raise AlluxioAway("no Alluxio master is there yet")
-        with self._lock:
-            if self._known is None or self._known[0] != addresses:
-                if self._known is not None:
-                    self._known[1].close()
-                made = Masters(addresses, authentication=self._authentication, user=self._user, timeout=TIMEOUT)
-                self._known = addresses, made
-            return self._known[1]
+        return masters
 
     def _answered(self, path: str, answer: Answer | Unavailable) -> Answer:
         if isinstance(answer, Unavailable):
@@ -347,44 +337,55 @@ class _NoJson(AlluxioError):
     """The load failed, and Alluxio cannot say why in JSON."""
 
 
-# First match wins: a pattern in Alluxio's words, what it is, and our sentence.
-_WORDS: Final[tuple[tuple[str, type[AlluxioError], str], ...]] = (
-    (r"JobDescription\{.*\} cannot be found", PathAbsent, "nobody has asked for a load of {path}, or it is long over"),
+# What Alluxio's words mean of a {path}, by what kind of trouble it is. What stands behind none of these is looked for
+# among the stores' own words.
+_WORDS: Final[tuple[tuple[type[AlluxioError], tuple[Row, ...]], ...]] = (
     (
-        r'Path "(?P<it>.*)" does not exist',
         PathAbsent,
-        "{it} does not exist, neither in Alluxio nor in what is mounted there",
+        (
+            (r"JobDescription\{.*\} cannot be found", "nobody has asked for a load of {path}, or it is long over"),
+            (
+                r'Path "(?P<it>.*)" does not exist',
+                "{it} does not exist, neither in Alluxio nor in what is mounted there",
+            ),
+            (
+                r"Component \d+\((?P<it>.*)\) is a file, not a directory",
+                "{path} does not exist: {it}, on the way to it, is a file",
+            ),
+        ),
     ),
-    (r"Failed to convert LoadProgressReport to JSON", _NoJson, "the load failed"),
+    (_NoJson, ((r"Failed to convert LoadProgressReport to JSON", "the load failed"),)),
     (
-        r"Component \d+\((?P<it>.*)\) is a file, not a directory",
-        PathAbsent,
-        "{path} does not exist: {it}, on the way to it, is a file",
-    ),
-    (r"Cannot free file (?P<it>.*) which is not persisted", AlluxioError, _ONLY_CACHED),
-    (r"Cannot free file (?P<it>.*) which is pinned", AlluxioError, _PINNED),
-    (
-        r"min and max replication to be (?P<least>\d+) and (?P<most>\d+)",
         AlluxioError,
-        _TOO_MANY.replace("{path}", "a file of {path}"),
+        (
+            (r"Cannot free file (?P<it>.*) which is not persisted", _ONLY_CACHED),
+            (r"Cannot free file (?P<it>.*) which is pinned", _PINNED),
+        ),
     ),
     (
-        r"before the request timeout|SocketTimeout|(Read|connect) timed out",
-        AlluxioError,
-        "the store of {path} does not answer in time: is it up, and do Alluxio's processes reach it?",
+        Impossible,
+        (
+            (
+                r"min and max replication to be (?P<least>\d+) and (?P<most>\d+)",
+                _TOO_MANY.replace("{path}", "a file of {path}"),
+            ),
+        ),
     ),
-    (r"Too many jobs running", AlluxioAway, "as many loads are running as Alluxio takes; ask again when one is done"),
+    (
+        AlluxioAway,
+        ((r"Too many jobs running", "as many loads are running as Alluxio takes; ask again when one is done"),),
+    ),
 )
 
 
 def refused(path: str, refusal: Unavailable) -> AlluxioError:
     """What Alluxio's refusal means for what was asked of the path."""
-    if refusal.kind in (Kind.UNREACHABLE, Kind.STANDBY, Kind.STARTING):
+    if refusal.kind in PASSING:
         return AlluxioAway(refusal.reason.rstrip("."))
-    for pattern, meaning, sentence in _WORDS:
-        if found := re.search(pattern, refusal.details):
-            return meaning(sentence.format(**{"path": path, **found.groupdict()}))
-    if trouble := trouble_of_the_store(refusal.details, path):
+    for kind, rows in _WORDS:
+        if meant := meaning(rows, refusal.details, path=path):
+            return kind(meant)
+    if trouble := of_the_store(refusal.details, path):
         return AlluxioError(trouble)
     return AlluxioError(f"Alluxio refuses this for {path}: {(refusal.details or refusal.reason).rstrip('.')}")
 
@@ -423,7 +424,7 @@ def loading(path: str, report: str) -> LoadProgress:
     """
     said = json.loads(report)
     reasons = said.get("mFailedFilesWithReasons", {})
-    failures = sorted((file, trouble_of_the_store(reason, path) or _why(reason)) for file, reason in reasons.items())
+    failures = sorted((file, of_the_store(reason, path) or _why(reason)) for file, reason in reasons.items())
     state = _STATES.get(said["mJobState"], LoadState.RUNNING)
     failed_files = int(said.get("mFailedFileCount", 0))
     if state is LoadState.DONE and failed_files:
@@ -441,23 +442,20 @@ def loading(path: str, report: str) -> LoadProgress:
 
 
 # Why a worker did not load a block, as Alluxio 2.9.6 says it.
-_NOT_LOADED: Final = (
+_NOT_LOADED: Final[tuple[Row, ...]] = (
     (
         r"Not enough direct memory",
         "a worker has no direct memory left for a block of it: raise worker-direct, and load again",
     ),
     (
-        r"time out after waiting for (\d+)\d{3} MILLISECONDS",
-        "the under-storage did not give a whole block in {0} s: load again, which goes on where it was",
+        r"time out after waiting for (?P<seconds>\d+)\d{3} MILLISECONDS",
+        "the under-storage did not give a whole block in {seconds} s: load again, which goes on where it was",
     ),
 )
 
 
 def _why(reason: str) -> str:
-    for pattern, sentence in _NOT_LOADED:
-        if found := re.search(pattern, reason):
-            return sentence.format(*found.groups())
-    return re.sub(r"^Status code: \d+, message: ", "", reason)
+    return meaning(_NOT_LOADED, reason) or re.sub(r"^Status code: \d+, message: ", "", reason)
 
 
 def failed(path: str, report: str) -> LoadProgress:

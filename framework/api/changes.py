@@ -5,8 +5,9 @@ writes down what it asks for, one call at a time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from framework.planner import State
 
 # Posts the event and waits until the state is so, as it is written down; false when that takes too long.
 Changing = Callable[[Event, Callable[[State], bool]], bool]
+Change = TypeVar("Change")
 
 
 def unchangeable(event: Event, is_done: Callable[[State], bool]) -> bool:
@@ -45,6 +47,23 @@ class Changes:
         self.values = values
         self.turns = Turns()
         self._add = add
+
+    def decided(
+        self, read: Callable[[State, float], Change | list[str]], request: Request | None = None
+    ) -> tuple[State, Change]:
+        """The state at this moment, and what ``read`` makes of it; ``request`` may say which version that must be.
+
+        Raises:
+            HTTPException: 412, it is another one.
+            Refused: 422, with every mistake that ``read`` gives in the place of a change.
+        """
+        state = self.snapshot()
+        if request is not None:
+            require_version(request, state)
+        change = read(state, time.time())
+        if isinstance(change, list):
+            raise Refused(422, change)
+        return state, change
 
     def write(self, wish: Wished, launching: Iterable[Configuration] = ()) -> State:
         """The state in which it holds; ``launching`` is what tasks are launched with then.
@@ -87,10 +106,26 @@ def is_dry(request: Request) -> bool:
     Raises:
         Refused: 400.
     """
-    text = parameters(request, "dry_run").get("dry_run", "false")
+    return yes_or_no("dry_run", parameters(request, "dry_run"))
+
+
+def yes_or_no(name: str, given: Mapping[str, str]) -> bool:
+    """A parameter of the query; left out it is no.
+
+    Raises:
+        Refused: 400.
+    """
+    text = given.get(name, "false")
     if text not in ("true", "false"):
-        raise Refused(400, [f"dry_run: {text!a} is not allowed; give true or false"])
+        raise Refused(400, [f"{name}: {text!a:.100} is not allowed; give true or false"])
     return text == "true"
+
+
+def flag_mistakes(body: Mapping[str, Any], *names: str) -> Iterator[str]:
+    """What is wrong with those fields of a body that are to be true or false; each may be left out."""
+    for name in names:
+        if not isinstance(body.get(name, False), bool):
+            yield f"{name}: {body[name]!a:.100} is not allowed; give true or false"
 
 
 def parameters(request: Request, *allowed: str) -> dict[str, str]:

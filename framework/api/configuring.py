@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from framework import config, configuring, scaling
-from framework.api.changes import Changes, is_dry, json_object, parameters, require_version, tag, texts_or_nothing
+from framework.api.changes import Changes, is_dry, json_object, parameters, tag, texts_or_nothing
 from framework.api.problems import Refused
 from framework.configuring import Configured
 from framework.messages import Wished
@@ -50,11 +50,8 @@ class Configurations:
         )
 
     def _changed(self, request: Request, read: Callable[[State], Configured | list[str]], dry_run: bool) -> Response:
-        before = state = self._changes.snapshot()
-        require_version(request, before)
-        found = read(before)
-        if isinstance(found, list):
-            raise Refused(422, found)
+        before, found = self._changes.decided(lambda state, _: read(state), request)
+        state = before
         same = bool(before.history) and before.history[-1].options == found.options
         if not same and not dry_run:
             entry, policy = found.entry(before, time.time()), configuring.policy(found.configuration)

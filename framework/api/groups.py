@@ -10,8 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from framework import grouping
-from framework.api.changes import Changes, is_dry, json_object, parameters, require_version, tag, texts
-from framework.api.problems import Refused
+from framework.api.changes import Changes, is_dry, json_object, parameters, tag, texts
 from framework.api.workers import asked
 from framework.grouping import GroupChange
 from framework.messages import Wished
@@ -59,11 +58,7 @@ class Groups:
         return await self._changes.turns.take(self._changed, request, name, read, dry_run)
 
     def _changed(self, request: Request, name: str, read: Read, dry_run: bool) -> Response:
-        state = self._changes.snapshot()
-        require_version(request, state)
-        change = read(state, time.time())
-        if isinstance(change, list):
-            raise Refused(422, change)
+        state, change = self._changes.decided(read, request)
         if change.entry is not None and not dry_run:
             state = self._changes.write(Wished(change.entry, change.wanted), change.launching)
         document = grouping.change_document(state, name, change, time.time(), dry_run=dry_run)

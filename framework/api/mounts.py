@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from framework import mounting, mounts, namespace
-from framework.api.changes import Changes, is_dry, json_object, parameters, require_version, tag
+from framework.api.changes import Changes, flag_mistakes, is_dry, json_object, parameters, tag
 from framework.api.problems import Refused
 from framework.messages import Wished
 from framework.model import Mount, Secret
@@ -71,21 +71,17 @@ class Mounts:
     def _removed(self, request: Request, path: str, dry_run: bool) -> Response:
         state = self._changes.snapshot()
         if path == namespace.ROOT:
-            raise HTTPException(409, "the root stays for the life of the service; only what is below it is unmounted")
+            raise Refused(422, ["path: the root stays for the life of the service; only what is below it is unmounted"])
         if mounting.wanted_at(state, path) is None:
             if path in mounting.table(state) and path not in state.mounts:
-                raise HTTPException(
-                    409, f"somebody else mounted what is at {path!a}; unmount it with Alluxio's own command"
+                raise Refused(
+                    422, [f"path: somebody else mounted what is at {path!a}; unmount it with Alluxio's own command"]
                 )
             raise HTTPException(404, f"nothing is wanted at {path!a}; GET /v1/mounts lists what is")
         return self._changed(request, lambda state, now: mounts.removed(state, path, now), dry_run)
 
     def _changed(self, request: Request, read: Read, dry_run: bool) -> Response:
-        state = self._changes.snapshot()
-        require_version(request, state)
-        change = read(state, time.time())
-        if isinstance(change, list):
-            raise Refused(422, change)
+        state, change = self._changes.decided(read, request)
         if change.entry is not None and not dry_run:
             state = self._changes.write(Wished(change.entry))
         return JSONResponse(mounts.change_document(state, change, time.time(), dry_run=dry_run), headers=tag(state))
@@ -104,9 +100,7 @@ def _mount(path: str, body: dict[str, Any]) -> Mount:
     uri = body["uri"]
     if not isinstance(uri, str):
         mistakes.append("uri: give a text, such as s3://bucket/folder")
-    for name in ("readonly", "shared"):
-        if not isinstance(body.get(name, False), bool):
-            mistakes.append(f"{name}: give true or false")
+    mistakes += flag_mistakes(body, "readonly", "shared")
     options: dict[str, str | Secret] = {}
     given = body.get("options", {})
     if not isinstance(given, dict):

@@ -512,7 +512,7 @@ _ATTRIBUTES: Final[Schema] = {
 }
 _OF_ALLUXIO: Final[Mapping[int, Answer]] = {
     **_missing("There is no such path."),
-    409: Answer("Alluxio refuses it, and why.", _named("Problem"), "application/problem+json"),
+    409: Answer("Alluxio refuses it as things are, and why.", _named("Problem"), "application/problem+json"),
     503: Answer(
         "Alluxio has nobody to ask now: no primary master, or no worker. Retry-After says when to ask again.",
         _named("Problem"),
@@ -665,7 +665,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         {
             200: Answer("It holds, or would hold.", _named("MountChange")),
             **_missing("Nothing is wanted there."),
-            409: Answer("It is the root, or somebody else's.", _named("Problem"), "application/problem+json"),
+            422: Answer("It is the root, or somebody else's.", _named("Problem"), "application/problem+json"),
             412: _CHANGING[412],
         },
         Access.ADMIN,

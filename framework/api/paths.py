@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 
 from framework import paths
 from framework.alluxio.files import AlluxioAway, AlluxioError
-from framework.alluxio.paths import LoadProgress, LoadState, PathAbsent, PathStatus
-from framework.api.changes import Changes, json_object, parameters
+from framework.alluxio.paths import Impossible, LoadProgress, LoadState, PathAbsent, PathStatus
+from framework.api.changes import Changes, flag_mistakes, json_object, parameters, yes_or_no
 from framework.api.problems import Refused
 from framework.messages import PathsWished
 from framework.option_types import duration
@@ -68,7 +68,7 @@ class PathRoutes:
         given = parameters(request, "limit", "after", "refresh")
         path = path_of(request)
         limit = _limit(given.get("limit", str(ENTRIES)))
-        refresh = _yes_or_no("refresh", given.get("refresh", "false"))
+        refresh = yes_or_no("refresh", given)
         after = given.get("after", "")
         if after and paths.path_mistake(f"/{after}"):
             raise Refused(400, [f"after: {after!a:.100} is not allowed; give the name of an entry"])
@@ -120,10 +120,12 @@ class PathRoutes:
             raise HTTPException(404, f"nothing is wanted of {path}; GET /v1/paths lists what something is wanted of")
         after = others if asked is None else tuple(sorted((*others, WantedPath(path, asked)), key=lambda it: it.path))
         if len(after) > MOST_WANTED or sum(len(one.path) for one in after) > MOST_CHARACTERS:
-            raise HTTPException(
-                409,
-                f"of {MOST_WANTED} paths with {MOST_CHARACTERS} characters in all something may be wanted at most; let "
-                "some go, or say it of a folder above them",
+            raise Refused(
+                422,
+                [
+                    f"path: of {MOST_WANTED} paths with {MOST_CHARACTERS} characters in all something may be wanted at "
+                    "most; let some go, or say it of a folder above them"
+                ],
             )
         if after != before and not self._changes.post(PathsWished(after), lambda state: state.paths == after):
             raise HTTPException(503, "the change could not be written down in time; /v1/health says what is amiss")
@@ -133,12 +135,10 @@ class PathRoutes:
         path = path_of(request)
         body = await json_object(request, ("operation", "force"), required=("operation",))
         force = body.get("force", False)
-        mistakes = []
+        mistakes = list(flag_mistakes(body, "force"))
         if body["operation"] not in ("free", "persist"):
             mistakes.append(f"operation: {body['operation']!a:.100} is not allowed; choose one of free, persist")
-        if not isinstance(force, bool):
-            mistakes.append(f"force: {force!a:.100} is not allowed; give true or false")
-        elif force and body["operation"] == "persist":
+        if force is True and body["operation"] == "persist":
             mistakes.append("force: it goes with free alone; leave it out")
         if mistakes:
             raise Refused(422, mistakes)
@@ -155,12 +155,7 @@ class PathRoutes:
         path = path_of(request)
         body = await json_object(request, ("refresh", "verify"))
         told = {"verify": body.get("verify", False), "refresh": body.get("refresh", True)}
-        mistakes = [
-            f"{name}: {value!a:.100} is not allowed; give true or false"
-            for name, value in told.items()
-            if not isinstance(value, bool)
-        ]
-        if mistakes:
+        if mistakes := list(flag_mistakes(told, *told)):
             raise Refused(422, mistakes)
         return JSONResponse(await self._asked(self._load, path, **told), 202)
 
@@ -182,7 +177,8 @@ class PathRoutes:
     async def _asked(self, work: Callable[Given, Value], *given: Given.args, **named: Given.kwargs) -> Value:
         """
         Raises:
-            HTTPException: 404, there is no such path; 503, Alluxio has nobody to ask now; 409, Alluxio refuses.
+            HTTPException: 404, there is no such path; 503, Alluxio has nobody to ask now; 422, it can never be so; 409,
+                Alluxio refuses it as things are.
         """
         async with self._turns:
             try:
@@ -192,6 +188,8 @@ class PathRoutes:
             except AlluxioAway as error:
                 sentence = f"Alluxio cannot be asked at this moment: {error}; ask again soon"
                 raise HTTPException(503, sentence, {"Retry-After": str(AWAY_SECONDS)}) from None
+            except Impossible as error:
+                raise Refused(422, [str(error)]) from None
             except AlluxioError as error:
                 raise HTTPException(409, str(error)) from None
 
@@ -223,12 +221,6 @@ def _limit(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= MOST_ENTRIES):
         raise Refused(400, [f"limit: {text!a:.100} is not allowed; give a whole number from 1 to {MOST_ENTRIES}"])
     return int(text)
-
-
-def _yes_or_no(name: str, text: str) -> bool:
-    if text not in ("true", "false"):
-        raise Refused(400, [f"{name}: {text!a:.100} is not allowed; give true or false"])
-    return text == "true"
 
 
 def _persisting(path: str, files: int, left: int) -> str:

@@ -50,10 +50,7 @@ class Workers:
         self, chosen: Callable[[State, float], scaling.Change | list[str]], *, dry_run: bool = False
     ) -> tuple[scaling.Change, State]:
         """The change, and the state in which it holds."""
-        state = self._changes.snapshot()
-        change = chosen(state, time.time())
-        if isinstance(change, list):
-            raise Refused(422, change)
+        state, change = self._changes.decided(chosen)
         if change.entry is not None and not dry_run:
             state = self._changes.write(Wished(change.entry))
         return change, state

@@ -49,6 +49,8 @@ def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
         server.make("/open", HDFS_USER)
         server.put("/open/hello.txt", HELLO_HDFS)
         server.make("/closed", "somebody", "700")
+        server.make("/unlisted", "somebody", "711")
+        server.put("/unlisted/hello.txt", HELLO_HDFS)
         server.make("/shut", "somebody", "700")
         server.make("/shut/deeper", "somebody")
         yield server
@@ -154,7 +156,7 @@ def test_what_is_wanted_at_the_first_start_is_mounted(cluster: LocalCluster, sha
     assert reads(cluster, "/shared/note.txt") == b"a note\n"
     assert cluster.ask("/v1/mounts/")["path"] == "/"  # the root is shown, and can be changed by nobody
     assert put(cluster, "/", uri="/elsewhere").status_code == 422
-    assert delete(cluster, "/").status_code == 409
+    assert delete(cluster, "/").status_code == 422
 
 
 def test_a_bucket_is_mounted_read_changed_and_unmounted(cluster: LocalCluster, store: S3Server) -> None:
@@ -164,8 +166,6 @@ def test_a_bucket_is_mounted_read_changed_and_unmounted(cluster: LocalCluster, s
     assert asked(done)["does"] == "mount"
     stands(cluster, "/s3")
     assert reads(cluster, "/s3/hello.txt") == HELLO
-    writes(cluster, "/s3/written.txt")
-    assert store.get("data", "folder/written.txt") == WRITTEN
 
     late = requests.put(
         f"http://127.0.0.1:{cluster.first_port}/v1/mounts/s3",
@@ -195,9 +195,9 @@ def test_a_bucket_is_mounted_read_changed_and_unmounted(cluster: LocalCluster, s
 def test_what_is_written_reaches_the_bucket(cluster: LocalCluster, store: S3Server) -> None:
     asked(put(cluster, "/kept", uri="s3://written", options=options(store)))
     stands(cluster, "/kept")
+    writes(cluster, "/kept/through.txt")
+    assert store.get("written", "through.txt") == WRITTEN
     with cluster.files() as files:
-        files.write("/kept/through.txt", b"through a worker", write_type=WriteType.CACHE_THROUGH)
-        assert store.get("written", "through.txt") == b"through a worker"
         files.write("/kept/later.txt", b"by the job service")
     persisted = command(cluster, "persist", "/kept")
     assert persisted.lines == ["1 file of /kept will be written to the under-storage"], persisted.error
@@ -264,6 +264,19 @@ def test_a_namenode_in_safe_mode_is_read_and_what_is_persisted_waits(cluster: Lo
     assert hdfs.read("/open/waits.txt") == b"waits\n"
     asked(delete(cluster, "/safe"))
     gone(cluster, "/safe")
+
+
+def test_an_hdfs_folder_that_may_be_entered_but_not_listed_looks_empty_and_is_read_by_name(
+    cluster: LocalCluster, hdfs: HdfsServer
+) -> None:
+    """As docs/mounts.md says: Alluxio tells nobody that HDFS refused the list."""
+    asked(put(cluster, "/unlisted", uri=f"{hdfs.uri}/unlisted"))
+    stands(cluster, "/unlisted")
+    shown = cluster.ask("/v1/paths/unlisted?refresh=true")
+    assert (shown["entries"], shown["owner"]) == ([], "somebody")
+    assert reads(cluster, "/unlisted/hello.txt") == HELLO_HDFS
+    asked(delete(cluster, "/unlisted"))
+    gone(cluster, "/unlisted")
 
 
 def test_what_hdfs_refuses_and_what_no_jar_brings_is_one_sentence(cluster: LocalCluster, hdfs: HdfsServer) -> None:
@@ -357,7 +370,7 @@ def test_what_somebody_else_mounted_is_left_alone(cluster: LocalCluster, tmp_pat
         refused = put(cluster, "/mine", uri="s3://foreign/folder", options=options(store))
         assert refused.status_code == 422
         assert "somebody else mounted" in refused.text
-        assert delete(cluster, "/mine").status_code == 409
+        assert delete(cluster, "/mine").status_code == 422
         # One that is just as wanted is used as it is; nothing of it is undone with the wish.
         asked(put(cluster, "/mine", uri=mine.uri))
         assert stands(cluster, "/mine")["own"] is False

@@ -14,7 +14,7 @@ from framework.alluxio.files import AlluxioAway, AlluxioError, Files, WriteType
 from framework.alluxio.keeper import look
 from framework.alluxio.masters import Masters
 from framework.alluxio.methods import Method
-from framework.alluxio.paths import LoadProgress, LoadState, PathAbsent, Paths
+from framework.alluxio.paths import Impossible, LoadProgress, LoadState, PathAbsent, Paths
 from framework.alluxio.stubs import file_system_master_pb2 as protocol
 from framework.paths import ABSENT, NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath
 from integration.alluxio_processes import Cluster, registered, started, wait_for
@@ -115,9 +115,9 @@ def test_what_is_said_of_a_folder_holds_of_all_in_it(cluster: Cluster, paths: Pa
     paths.set("/say/a", Attributes(pinned=True, replication_min=2))
     assert (paths.status("/say/a").pinned, paths.status("/say/a").replication_min) == (True, 2)
 
-    with pytest.raises(AlluxioError, match="/say/a would have replication_min 2 and replication_max 1"):
+    with pytest.raises(Impossible, match="/say/a would have replication_min 2 and replication_max 1"):
         paths.set("/say/a", Attributes(replication_max=1))
-    with pytest.raises(AlluxioError, match="a file of /say would have replication_min 2 and replication_max 1"):
+    with pytest.raises(Impossible, match="a file of /say would have replication_min 2 and replication_max 1"):
         paths.set("/say", Attributes(replication_max=1))
     with pytest.raises(PathAbsent):
         paths.set("/nothing", Attributes(pinned=True))
@@ -185,7 +185,7 @@ def test_a_read_only_mount_takes_all_but_deletion(
     assert not isinstance(masters.ask(MOUNT, request), Unavailable)
     assert paths.set("/read-only", Attributes(pinned=True, ttl=3600.0)).pinned
     assert paths.status("/read-only/file").ttl == 3600.0
-    with pytest.raises(AlluxioError, match="/read-only/file is on the mount /read-only, which is read-only: nothing"):
+    with pytest.raises(Impossible, match="/read-only/file is on the mount /read-only, which is read-only: nothing"):
         paths.set("/read-only/file", Attributes(ttl=3600.0, ttl_action=TtlAction.DELETE))
 
 

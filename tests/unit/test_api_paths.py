@@ -12,7 +12,8 @@ import pytest
 
 from api_stage import Api, is_problem, serving
 from fake_namespace import file
-from framework.alluxio.paths import LoadProgress, LoadState, Paths
+from framework.alluxio.files import AlluxioError
+from framework.alluxio.paths import Impossible, LoadProgress, LoadState, Paths
 from framework.api.paths import AT_ONCE, MOST_WANTED, percent
 from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath
 
@@ -172,9 +173,15 @@ def test_where_nobody_can_be_asked_a_client_is_told_to_come_again(api: Api) -> N
 
 
 def test_what_alluxio_refuses_is_a_conflict_with_its_reason(api: Api) -> None:
-    api.namespace.refusal = "/data/b is held by the cache alone, and freeing would lose it; persist it first"
+    api.namespace.refusal = AlluxioError("/data/b is held by the cache alone, and freeing would lose it; persist it")
     answer = api.ask("POST", "/v1/paths/data/b", json={"operation": "free"})
-    assert is_problem(answer, 409, "freeing would lose it; persist it first")
+    assert is_problem(answer, 409, "freeing would lose it; persist it")
+
+
+def test_what_can_never_be_so_is_the_callers_mistake(api: Api) -> None:
+    api.namespace.refusal = Impossible("/data/b is on the mount /data, which is read-only")
+    answer = api.ask("PATCH", "/v1/paths/data/b", json={"ttl": "1h", "ttl_action": "delete"})
+    assert is_problem(answer, 422, "/data/b is on the mount /data, which is read-only")
 
 
 def test_before_there_is_a_master_that_is_said() -> None:
@@ -249,5 +256,5 @@ def test_bad_wishes_are_refused(api: Api) -> None:
         api.state, paths=tuple(WantedPath(f"/{number:04}", Attributes(pinned=True)) for number in range(MOST_WANTED))
     )
     answer = api.ask("PUT", "/v1/paths/one/more", json={"pinned": True})
-    assert is_problem(answer, 409, "of 1000 paths with 200000 characters in all something may be wanted at most")
+    assert is_problem(answer, 422, "of 1000 paths with 200000 characters in all something may be wanted at most")
     assert api.ask("PUT", "/v1/paths/0001", json={"pinned": False}).status_code == 200

@@ -170,12 +170,15 @@ def test_a_no_changes_nothing(api: Api) -> None:
         (("mount", "/a", "s3://b", "a=1", "--secret", "a=b", "--yes"), 64, "a: given more than once"),
         (("mount", "/a", "/d/x", "--yes"), 64, "/d/x overlaps with /d"),
         (("mount", "/", "s3://b", "--yes"), 64, "the root is what --under-storage says"),
+        (("unmount", "/", "--yes"), 64, "path: the root stays for the life of the service"),
+        (("unmount", "/o", "--yes"), 64, "path: somebody else mounted what is at '/o'"),
         (("unmount", "/nothing", "--yes"), 64, "nothing is wanted at '/nothing'"),
         (("mounts", "/nothing"), 64, "nothing is mounted at '/nothing', nor wanted there"),
         (("mount", "/a", "s3://b"), 64, "nobody can be asked whether to go on"),
     ],
 )
 def test_bad_input(run: Run, api: Api, words: tuple[str, ...], code: int, said: str) -> None:
+    there(api, MountPoint("/o", "s3://o"))
     found, out, error = run(*words)
     assert (found, out) == (code, "")
     assert said in error

@@ -16,7 +16,8 @@ from api_stage import Api, serving
 from command_line import ROOT, Run, runner
 from eventually import eventually
 from fake_namespace import file
-from framework.alluxio.paths import LoadProgress, LoadState
+from framework.alluxio.files import AlluxioError
+from framework.alluxio.paths import Impossible, LoadProgress, LoadState
 from framework.commands import waiting
 from framework.model import ExitCode
 from framework.paths import NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath
@@ -218,6 +219,23 @@ def test_what_cannot_be_read_is_told_before_anything_is_asked(
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
     assert api.namespace.calls == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        (AlluxioError("/data/a is pinned; unpin it first"), ExitCode.CONFLICT),
+        (Impossible("/data/a is on the mount /data, which is read-only"), ExitCode.CONFIGURATION),
+    ],
+)
+def test_what_can_never_be_so_ends_otherwise_than_what_may_be_tried_again(
+    run: Run, api: Api, refusal: AlluxioError, code: ExitCode
+) -> None:
+    api.namespace.refusal = refusal
+    for command in (("ttl", "/data/a", "1h", "--action", "delete"), ("free", "/data/a"), ("load", "/data/a")):
+        found, out, error = run(*command)
+        assert (found, out) == (code, "")
+        assert str(refusal) in error
 
 
 def test_while_alluxio_is_away_a_command_says_so(run: Run, api: Api) -> None:

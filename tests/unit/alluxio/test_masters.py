@@ -26,7 +26,7 @@ from framework.alluxio.answers import (
     WorkerState,
     unavailable,
 )
-from framework.alluxio.masters import Masters
+from framework.alluxio.masters import CurrentMasters, Masters
 from framework.alluxio.stubs import block_master_pb2 as block
 from framework.alluxio.stubs import journal_master_pb2 as journal
 from ports import held_port
@@ -336,6 +336,27 @@ def test_closing_leaves_no_thread(serve: Serve) -> None:
     with Masters([server.address]) as masters:
         assert masters.info() == expected_info(server.port)
         assert new_threads(before), "the SASL stream holds a thread while the connection is open"
+    wait_until_gone(before)
+
+
+def test_the_current_masters_stay_until_there_are_others(serve: Serve) -> None:
+    first, second = serve(), serve()
+    before = set(threading.enumerate())
+    known: list[str] = []
+    current = CurrentMasters(lambda: known, authentication="SIMPLE", user="alluxio", timeout=3.0)
+    assert current.now() is None
+    for server in (first, second):
+        known[:] = [server.address]
+        masters = current.now()
+        assert masters is not None
+        assert masters.info() == expected_info(server.port)
+        assert current.now() is masters
+    known.clear()
+    assert current.now() is None
+    wait_until_gone(before)
+    known[:] = [first.address]
+    assert current.now() is not None
+    current.close()
     wait_until_gone(before)
 
 
