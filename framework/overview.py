@@ -20,7 +20,7 @@ from framework.plans import Plan, Status, Step
 from framework.refusals import Reason, classified
 from framework.series import SPAN, Sample
 from framework.state import answers_now, in_order, is_asked_for, is_wanted
-from framework.words import counted
+from framework.words import as_wanted, counted
 
 OPEN_STEPS: Final = 6  # of a plan that are shown in words
 WAITING: Final = 8  # slots without an agent that are shown by name
@@ -202,7 +202,9 @@ class Overview:
     waiting: tuple[str, ...]
     more_waiting: int
     mounts: tuple[MountShown, ...]
+    mounted: str  # how many storages are as wanted, "" where none is wanted
     paths: tuple[PathShown, ...]
+    made_paths: str  # the same of paths
     more_paths: int
     charts: Charts | None
     links: tuple[tuple[str, str], ...]
@@ -245,7 +247,9 @@ def overview(
         waiting=tuple(waiting[:WAITING]),
         more_waiting=max(0, len(waiting) - WAITING),
         mounts=tuple(_mounts(state, now)),
+        mounted=_as_wanted(mounting.counts(state, now)),
         paths=tuple(wanted_paths[:MOST_PATHS]),
+        made_paths=_as_wanted(paths.counts(state.paths, kept_paths)),
         more_paths=max(0, len(wanted_paths) - MOST_PATHS),
         charts=_charts(samples),
         links=tuple(_links(state)),
@@ -435,7 +439,16 @@ _MOUNT_TONES: Final = {
 }
 
 
-def _mounts(state: State, now: float) -> Iterable[MountShown]:
+def _as_wanted(counts: Mapping[str, int]) -> str:
+    return as_wanted(counts["made"], counts["wanted"])
+
+
+def _mounts(state: State, now: float) -> list[MountShown]:
+    """The most urgent first."""
+    return sorted(_all_mounts(state, now), key=lambda shown: list(Tone).index(shown.tone))
+
+
+def _all_mounts(state: State, now: float) -> Iterable[MountShown]:
     for path in mounting.all_paths(state):
         found = mounts.as_document(state, path, now)
         if found is None:
@@ -462,9 +475,7 @@ _PATH_TONES: Final = {
 def _paths(state: State, reasons: Mapping[str, str]) -> list[PathShown]:
     """The most urgent first."""
     found = []
-    for one in state.paths:
-        reason = reasons.get(one.path, paths.NOT_YET)
-        standing = paths.stands(reason)
+    for one, standing, reason in paths.where(state.paths, reasons):
         wanted = paths.told(paths.as_document(one.attributes))
         found.append(PathShown(one.path, wanted, _PATH_TONES[standing], standing.value, reason))
     return sorted(found, key=lambda shown: list(Tone).index(shown.tone))

@@ -145,6 +145,15 @@ def application(service: Service) -> Starlette:
 
         return handler
 
+    kept_status = Kept[bytes]()
+
+    def status(request: Request) -> Response:
+        state, now, reasons = service.snapshot(), time.time(), dict(service.kept_paths())
+        current = service.current(state)
+        return json_response(
+            kept_status.of(state, now, lambda: encoded(views.status(state, current, reasons, now)), current, reasons)
+        )
+
     def health(request: Request) -> Response:
         details = _health(service, service.standing())
         document = {key: details[key] for key in ("healthy", "role")}
@@ -211,11 +220,7 @@ def application(service: Service) -> Starlette:
         OPERATIONS,
         {
             "health": health,
-            "status": answer(
-                lambda state, now: (
-                    views.status(state, service.current(state), now) | {"mounts": mounts.counts(state, now)}
-                )
-            ),
+            "status": status,
             "endpoints": answer(lambda state, now: views.endpoints(state, service.current(state), service.api_url)),
             "client": clients.one,
             "tasks": answer(views.tasks),

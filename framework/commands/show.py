@@ -135,8 +135,8 @@ def cache_line(alluxio: Document) -> RenderableType:
     return row
 
 
-def status(health: Document, found: Document, amiss: Iterable[tuple[str, RenderableType]] = ()) -> RenderableType:
-    """``amiss``: more that is not as it is wanted, each with a label."""
+def status(health: Document, found: Document, stand: Iterable[tuple[str, RenderableType]] = ()) -> RenderableType:
+    """``stand``: where storages and paths stand, each line with a label."""
     wanted, waits, tasks = found["wanted"], found.get("waiting_for", {}), found["tasks"]
     numbers = ", ".join(_numbers(wanted))
     quiet = [task for task in tasks if task["phase"] in GOOD] if len(tasks) > LISTED else []
@@ -147,9 +147,8 @@ def status(health: Document, found: Document, amiss: Iterable[tuple[str, Rendera
                 ("Scheduler", health_line(health)),
                 ("Wanted", f"{numbers}; configuration {found['configuration']}"),
                 ("Cache", cache_line(found["alluxio"])),
-                *mounts_line(found.get("mounts", {})),
                 *((f"{kind} waits", str(reason)) for kind, reason in waits.items()),
-                *amiss,
+                *stand,
             ]
         ),
         Text(""),
@@ -158,19 +157,6 @@ def status(health: Document, found: Document, amiss: Iterable[tuple[str, Rendera
     if quiet:
         parts.append(Text(f"{len(quiet)} of {len(tasks)} tasks are well and not listed; `tasks` lists all"))
     return Group(*parts)
-
-
-def mounts_line(counts: Document) -> Iterable[tuple[str, Text]]:
-    """Nothing where none is wanted, or an older scheduler says nothing of them."""
-    if not (wanted := counts.get("wanted", 0)):
-        return
-    made, failing = counts["made"], counts["failing"]
-    if made == wanted:
-        yield "Mounts", plain(f"{counted(made, 'storage')}, as wanted")
-        return
-    trouble = f", {counted(failing, 'fails', 'fail')}" if failing else ""
-    style = "red" if failing else "yellow"
-    yield "Mounts", plain(f"{made} of {wanted} as wanted{trouble}; `alluxio-mesos mounts` says why", style)
 
 
 def _numbers(wanted: Document) -> Iterable[str]:

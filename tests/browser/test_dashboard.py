@@ -164,9 +164,10 @@ def test_storages_and_wanted_paths_say_where_they_stand_and_why(look: Browser, s
     assert lake == "/lake s3://lake/tables read and write; mounted by this service mounted"
     assert scratch.endswith("mounted by somebody else foreign: somebody else mounted it; it is left alone")
     assert in_one_line(look, "#paths") == (
-        f"Wanted of paths 3 /lake/visits at least 2 copies failing: {FULL} "
+        f"Wanted of paths 1 of 3 as wanted /lake/visits at least 2 copies failing: {FULL} "
         "/lake/later ttl 7d, free waiting: it is not there yet /lake/orders pinned made"
     )
+    assert look.text("#mounts-title") == "Storages 1 of 2 as wanted"
     assert "default 3 of 3 ready\nssd 1 of 1 ready\nworker-ssd 200GB" in look.text("#cache")
     assert not look.is_wider_than_it_looks()
     # Nothing of a sentence lies where one has to scroll for it.

@@ -113,6 +113,11 @@ def test_an_answer_moves_no_cursor(run: Run, api: Service) -> None:
     assert "[bold]markup[/bold]" in out
 
 
+def test_the_status_asks_two_questions(run: Run, api: Service) -> None:
+    run("status")
+    assert [call for call, *_ in api.asked] == ["GET /v1/health", "GET /v1/status"]
+
+
 def test_a_scheduler_that_is_not_well_has_its_exit_code(run: Run, api: Service) -> None:
     api.said["/v1/health"] = (503, {}, json.dumps({"healthy": False, "role": "leader", "reason": "the stream ended"}))
     code, out, _ = run("status")

@@ -113,6 +113,57 @@ def test_other_groups_have_a_line() -> None:
         assert len(lines(look(groups=GROUPS), 60, height)) <= height
 
 
+def standing(*amiss: dict[str, str], leader: str | None = "m:1", **counts: tuple[int, int]) -> Look:
+    """``counts``: of mounts and paths, how many are as wanted and how many are wanted."""
+    found = look()
+    assert found.status is not None
+    told = {name: {"wanted": wanted, "made": made, "failing": 0} for name, (made, wanted) in counts.items()}
+    alluxio = {**found.status["alluxio"], "leader": leader}
+    return look(status={**found.status, **told, "not_as_wanted": list(amiss), "alluxio": alluxio})
+
+
+def amiss(kind: str, path: str, state: str, reason: str) -> dict[str, str]:
+    return {"kind": kind, "path": path, "wanted": "s3://b", "state": state, "reason": reason}
+
+
+LATE = amiss("mount", "/t", "making", "Alluxio is asked for it")
+FULL = amiss("path", "/lake", "failing", "it is full")
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (standing(mounts=(2, 2), paths=(3, 3)), "mounts 2 of 2, paths 3 of 3 as wanted"),
+        (standing(mounts=(0, 0), paths=(3, 3)), "paths 3 of 3 as wanted"),
+        (
+            standing(LATE, FULL, mounts=(1, 2), paths=(0, 1)),
+            "mounts 1 of 2, paths 0 of 1; /lake fails: it is full",
+        ),
+        (standing(LATE, mounts=(1, 2), paths=(0, 0)), "mounts 1 of 2; /t is being made: Alluxio is asked for it"),
+        (standing(amiss("mount", "/t", "leaving", "it is busy"), mounts=(0, 0)), "/t leaves: it is busy"),
+        (standing(FULL, leader=None, paths=(0, 1)), "paths ? of 1; Alluxio has not said which are so"),
+        (standing(amiss("mount", "/t", "lost", "why"), mounts=(0, 1)), "mounts 0 of 1; /t is lost: why"),
+    ],
+)
+def test_storages_and_wanted_paths_have_a_line(found: Look, line: str) -> None:
+    assert lines(found)[3] == line
+    assert lines(found, 40, 12)[3][:39] == line[:39]
+
+
+def test_where_no_storage_and_no_path_is_wanted_there_is_no_line() -> None:
+    assert lines(standing(mounts=(0, 0), paths=(0, 0)))[3].startswith("TASKS")
+
+
+def test_a_storage_that_fails_is_told_once() -> None:
+    fails = {"name": "/s3", "status": "delayed", "message": "there is no bucket"}
+    phase = {"name": "mounts", "status": "delayed", "steps": [fails]}
+    plans = [plan("deploy"), {"name": "mounts", "status": "delayed", "phases": [phase]}]
+    found = standing(amiss("mount", "/s3", "failing", "there is no bucket"), mounts=(0, 1))
+    assert "\n".join(lines(look(status=found.status, plans=plans))).count("there is no bucket") == 1
+    older = look(plans=plans)
+    assert "\n".join(lines(older)).count("there is no bucket") == 1
+
+
 def test_who_leaves_another_group_comes_first_too() -> None:
     steps = [
         {"name": "persist", "status": "ready", "message": ""},

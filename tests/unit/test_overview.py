@@ -17,11 +17,15 @@ from framework.model import (
     GroupEntry,
     HistoryEntry,
     Kind,
+    Mount,
+    MountPoint,
+    MountRecord,
     Record,
     Refusal,
     Report,
     TaskState,
 )
+from framework.namespace import MARK
 from framework.overview import (
     MANY,
     MOST,
@@ -39,6 +43,7 @@ from framework.paths import ABSENT, NO_LIMIT, NO_TTL, NOT_YET, Attributes, Wante
 from framework.planner import State
 from framework.plans import Phase, Plan, Status, Step
 from framework.series import Sample
+from framework.state import MountCall
 from stage import wanted, with_groups
 
 NOW = 1000.0
@@ -266,6 +271,28 @@ def test_wanted_paths_the_most_urgent_first() -> None:
     assert looked_at(state).verdict.headline == "All is well"
     many = tuple(WantedPath(f"/{number}", Attributes(pinned=True)) for number in range(MOST_PATHS + 2))
     assert looked_at(dataclasses.replace(state, paths=many)).more_paths == 2
+    assert (found.made_paths, looked_at(cluster()).made_paths) == ("1 of 4 as wanted", "")
+
+
+def test_storages_the_most_urgent_first() -> None:
+    lake, failing = Mount("/lake", "s3://lake"), Mount("/zoo", "s3://zoo")
+    state = cluster()
+    points = (MountPoint("/", "/d"), MountPoint("/a", "/mnt/a"), MountPoint("/lake", lake.uri, {MARK: "f/1"}))
+    state = dataclasses.replace(
+        state,
+        wanted=dataclasses.replace(state.wanted, mounts=(lake, failing)),
+        cache=dataclasses.replace(state.cache, mounts=points),
+        mounts={"/lake": MountRecord(lake, "f/1", 900.0, proved=True)},
+        mount_calls={"/zoo": MountCall(failing, 1, NOW - 9, answered_at=NOW - 8, reason="there is no bucket")},
+    )
+    found = looked_at(state)
+    assert [(shown.path, shown.standing) for shown in found.mounts] == [
+        ("/zoo", "failing"),
+        ("/", "mounted"),
+        ("/lake", "mounted"),
+        ("/a", "foreign"),
+    ]
+    assert (found.mounted, looked_at(cluster()).mounted) == ("1 of 2 as wanted", "")
 
 
 def test_the_last_hour() -> None:
