@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from framework.local.cluster import Ready
+from framework.local.cluster import Ready, page_of
 from framework.local.show import Steps, final_table, status_table
 
 ENDPOINTS: dict[str, Any] = {
@@ -102,12 +108,12 @@ def test_on_a_terminal_a_download_has_a_bar() -> None:
 
 def test_the_final_table_says_where_everything_is_and_what_each_worker_holds() -> None:
     console = recorded()
-    page = "http://127.0.0.11:31001/api/v1/master/info"
+    page = "http://127.0.0.11:31001"
     ready = Ready(ENDPOINTS, page, {"tasks": [MASTER, WORKER]}, "1 MiB was cached.", seconds=21.26)
     console.print(final_table(ready))
     lines = lines_of(console)
     assert [line.split("  ")[0] for line in lines[:5]] == [
-        "Framework's API",
+        "Dashboard and API",
         "Alluxio's web page",
         "Alluxio's address",
         "Mesos",
@@ -119,6 +125,36 @@ def test_the_final_table_says_where_everything_is_and_what_each_worker_holds() -
     assert rows == [["worker-0", "127.0.0.12", "31004", "1.5 MiB", "1,536.0 MiB"]]
     assert not any("master-0" in line for line in lines)
     assert lines[-2:] == ["✓ 1 MiB was cached.", "Ready after 21.3 s."]
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_where_alluxio_has_no_page_for_people_none_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("Alluxio")
+    with served(tmp_path) as web:
+        assert page_of(web) == web
+        assert page_of(f"{web}/nothing") == ""
+    assert page_of(web) == "", "nothing listens there any more"
+    console = recorded()
+    console.print(final_table(Ready(ENDPOINTS, "", {"tasks": [MASTER, WORKER]}, "1 MiB was cached.", seconds=21.26)))
+    assert lines_of(console)[:2] == [
+        "Dashboard and API  http://127.0.0.1:8080",
+        "Alluxio's address  alluxio://127.0.0.11:31000",
+    ]
 
 
 def test_the_status_table_shows_why_something_is_missing() -> None:
