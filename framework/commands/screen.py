@@ -169,14 +169,16 @@ def _well(task: Document) -> bool:
 def _task(task: Document, leaving: Document | None) -> Sequence[RenderableType]:
     phase = leaving["step"] if leaving is not None else task["phase"]
     capacity, used = task.get("capacity_bytes", 0), task.get("used_bytes", 0)
-    bar: RenderableType = show.share(used, capacity, 10) if capacity else Text("")
+    rest = Text()
+    if capacity:
+        rest = show.share(used, capacity, 10).append_text(show.plain(f" {show.size(used)}/{show.size(capacity)} "))
+    # One column: what is not well caches nothing, and its reason has that room too.
+    rest.append_text(show.plain((leaving.get("message") if leaving is not None else show.why(task)) or ""))
     return (
         show.plain(task["slot"]),
         show.plain(phase, "yellow" if leaving is not None else show.style_of(phase)),
         show.plain(task.get("hostname", "-")),
-        bar,
-        show.plain(f"{show.size(used)}/{show.size(capacity)}" if capacity else ""),
-        show.plain((leaving.get("message") if leaving is not None else show.says(task)) or ""),
+        rest,
     )
 
 

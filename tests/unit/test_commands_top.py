@@ -22,6 +22,7 @@ from framework.commands.screen import Look
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_700_000_100.0
+REASON = "the image was not found, on 2 agents"
 
 
 def look(**more: Any) -> Look:
@@ -81,6 +82,17 @@ def test_of_a_thousand_tasks_those_that_are_not_well_come_first() -> None:
     assert shown[row] == "TASKS  1000, 1 not ready"
     assert shown[row + 1].startswith("worker-777 unreachable")
     assert any(line.startswith("  and 99") and line.endswith("more") for line in shown)
+
+
+@pytest.mark.parametrize(("width", "said"), [(80, REASON), (40, "the image")])
+def test_why_a_task_is_not_well_has_room(width: int, said: str) -> None:
+    many = [task(0), {"slot": "worker-1", "phase": "delayed", "hostname": "10.0.0.2", "message": REASON}]
+    status = {**look().status, "tasks": many}  # type: ignore[dict-item]
+    shown = lines(look(status=status), width)
+    row = next(place for place, line in enumerate(shown) if line.startswith("TASKS"))
+    assert shown[row + 1].split()[:3] == ["worker-1", "delayed", "10.0.0.2"]
+    assert said in shown[row + 1]
+    assert "registered" in shown[row + 2]
 
 
 def test_who_leaves_says_how_far_it_is() -> None:
