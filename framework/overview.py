@@ -222,12 +222,14 @@ def overview(
     found: Sequence[Plan],
     kept_paths: Mapping[str, str],
     now: float,
+    *,
+    pages: bool,
 ) -> Overview:
     """``trouble`` is why the scheduler cannot do its work, "" when it can; ``found`` are the plans; ``kept_paths`` says
-    by path why a wanted one is not so, "" when it is.
+    by path why a wanted one is not so, "" when it is; ``pages`` whether Alluxio has pages for people.
     """
     live = [worker for worker in state.cache.workers if worker.live]
-    agents = _agents(state, now)
+    agents = _agents(state, now, pages=pages)
     waiting = _waiting(state)
     wanted_paths = _paths(state, kept_paths)
     return Overview(
@@ -252,7 +254,7 @@ def overview(
         made_paths=_as_wanted(paths.counts(state.paths, kept_paths)),
         more_paths=max(0, len(wanted_paths) - MOST_PATHS),
         charts=_charts(samples),
-        links=tuple(_links(state)),
+        links=tuple(_links(state, pages=pages)),
     )
 
 
@@ -323,7 +325,7 @@ def _together(workers: Iterable[CachingWorker]) -> tuple[Usage, ...]:
     return tuple(found.values())
 
 
-def _agents(state: State, now: float) -> list[AgentShown]:
+def _agents(state: State, now: float, *, pages: bool) -> list[AgentShown]:
     """Those with tasks, and those whose offers were refused. When there are many, the most urgent come first."""
     registered = registered_workers(state.cache)
     caching = {(worker.host, worker.rpc_port): worker for worker in state.cache.workers if worker.live}
@@ -332,7 +334,7 @@ def _agents(state: State, now: float) -> list[AgentShown]:
         report = current_report(state, record)
         if report is not None and down_since(state, record, now) is not None and not record.deployed:
             continue  # it ended before it was of use, and its slot may go anywhere
-        by_host.setdefault(record.hostname, []).append(_task(state, record, registered, caching, now))
+        by_host.setdefault(record.hostname, []).append(_task(state, record, registered, caching, now, pages=pages))
     found = [
         AgentShown(hostname, min((task.tone for task in tasks), key=list(Tone).index), tuple(tasks))
         for hostname, tasks in by_host.items()
@@ -351,6 +353,8 @@ def _task(
     registered: frozenset[tuple[str, int]],
     caching: dict[tuple[str, int], CachingWorker],
     now: float,
+    *,
+    pages: bool,
 ) -> TaskShown:
     shown = views.phase(state, record.slot, registered, now)
     worker = caching.get((record.hostname, record.ports.get("rpc", -1))) if record.kind is Kind.WORKER else None
@@ -367,8 +371,14 @@ def _task(
         record.kind is Kind.MASTER and state.cache.primary == f"{record.hostname}:{record.ports.get('rpc')}",
         message,
         _tiers(worker) if worker is not None else (),
-        f"http://{record.hostname}:{record.ports['web']}" if tone is Tone.GOOD and "web" in record.ports else "",
+        _page(record) if pages and tone is Tone.GOOD else "",
     )
+
+
+def _page(record: Record) -> str:
+    """The address of a task's own pages; "" where it has none. A proxy's web port is S3's."""
+    is_for_people = record.kind is not Kind.PROXY and "web" in record.ports
+    return f"http://{record.hostname}:{record.ports['web']}" if is_for_people else ""
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
@@ -544,15 +554,14 @@ def _ratio(hit: int, missed: int) -> float | None:
     return 100 * hit / (hit + missed) if hit + missed else None
 
 
-def _links(state: State) -> Iterable[tuple[str, str]]:
+def _links(state: State, *, pages: bool) -> Iterable[tuple[str, str]]:
     """Pages of others: their name and address."""
     for record in sorted(state.records.values(), key=in_order):
-        if record.kind is Kind.MASTER and "web" in record.ports and down_since(state, record, 0.0) is None:
+        if record.kind is not Kind.MASTER or down_since(state, record, 0.0) is not None:
+            continue
+        if pages and (page := _page(record)):
             leads = state.cache.primary == f"{record.hostname}:{record.ports.get('rpc')}"
-            yield (
-                f"Alluxio {record.slot}{' (primary)' if leads else ''}",
-                f"http://{record.hostname}:{record.ports['web']}",
-            )
+            yield f"Alluxio {record.slot}{' (primary)' if leads else ''}", page
     if state.master:
         yield "Mesos", f"http://{state.master}"
 

@@ -289,11 +289,13 @@ def _health(service: Service, standing: Standing) -> dict[str, Any]:
 def _overview(service: Service, kept: Kept[Overview]) -> Overview:
     state, now = service.snapshot(), time.time()
     trouble, samples, kept_paths = service.standing().reason, service.series.samples, service.kept_paths()
+    pages = service.figures().pages
 
     def make() -> Overview:
-        return overview(state, service.configuration, trouble, samples, all_plans(state, now), kept_paths, now)
+        plans_now = all_plans(state, now)
+        return overview(state, service.configuration, trouble, samples, plans_now, kept_paths, now, pages=pages)
 
-    return kept.of(state, now, make, trouble, samples, dict(kept_paths))
+    return kept.of(state, now, make, trouble, samples, dict(kept_paths), pages)
 
 
 def _facts(service: Service, worker_series: int) -> Facts:

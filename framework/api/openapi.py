@@ -284,7 +284,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                     "uri": _text_or_null("what clients call the root of the namespace"),
                     "leader": _text_or_null("host:port of the primary master"),
                     "leader_path": _text_or_null("where clients find the primary in ZooKeeper"),
-                    "web": _text_or_null("its web page"),
+                    "web": _text_or_null("its web port; only Alluxio's own tarball has pages for people there"),
                     "masters": _list(_text("host:port")),
                     "workers": _list(_text("host:port")),
                     "proxies": _list(_text("a web address")),

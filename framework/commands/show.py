@@ -436,7 +436,7 @@ def endpoints(found: Document) -> RenderableType:
         ("ZooKeeper", found["zookeeper"]),
         ("Alluxio", alluxio.get("uri")),
         ("Primary master", alluxio.get("leader")),
-        ("Its page", alluxio.get("web")),
+        ("Its web port", alluxio.get("web")),
         ("Masters", _lines(alluxio.get("masters", ()))),
         ("Workers", _lines(alluxio.get("workers", ()))),
         ("Proxies", _lines(alluxio.get("proxies", ()))),

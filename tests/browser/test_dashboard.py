@@ -27,6 +27,7 @@ from browser.scene import (
     furnished,
 )
 from eventually import eventually
+from framework.alluxio.figures import Figures
 from framework.api.safety import Safety
 from framework.api.tokens import Tokens
 
@@ -84,6 +85,9 @@ def test_it_says_in_one_sentence_that_all_is_well(look: Browser, scene: Scene) -
     assert "Too little memory 3 offers of 3 agents" in look.text("#reasons")
     assert "worker-2 registered" in look.text("#agents")
     look.shows("#events", "launching worker-0.1 on agent agent-1")
+    assert look.text("#links a") == "Mesos"
+    scene.api.figures = Figures(pages=True)  # no event tells this: it shows within ten seconds
+    look.shows("#links", "Alluxio master-0 (primary)")
     assert look.get("#links a").get_attribute("href") == "http://agent-0:2/"
 
 

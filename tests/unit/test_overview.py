@@ -100,9 +100,10 @@ def looked_at(
     samples: tuple[Sample, ...] = (),
     *more: Plan,
     kept_paths: Mapping[str, str] = MappingProxyType({}),
+    pages: bool = True,
 ) -> Overview:
     found = (plans.deployment(state, NOW), plans.recovery(state, NOW), *more)
-    return overview(state, configuration(), trouble, samples, found, kept_paths, NOW)
+    return overview(state, configuration(), trouble, samples, found, kept_paths, NOW, pages=pages)
 
 
 def test_all_is_well() -> None:
@@ -145,6 +146,22 @@ def test_all_is_well() -> None:
 def test_what_is_wrong_is_said_first(changed: dict[str, object], trouble: str, expected: Verdict) -> None:
     state = dataclasses.replace(cluster(), **changed)  # type: ignore[arg-type]
     assert looked_at(state, trouble).verdict == expected
+
+
+def test_only_pages_that_are_there_are_linked() -> None:
+    def pages_of(found: Overview) -> list[str]:
+        return [task.page for agent in found.agents for task in agent.tasks]
+
+    proxy = record(Kind.PROXY, 0, "agent-0")
+    state = cluster(1)
+    state = dataclasses.replace(
+        state,
+        records={**state.records, proxy.slot: proxy},
+        reports={**state.reports, proxy.task_id: report(proxy)},
+    )
+    assert pages_of(looked_at(state)) == ["http://agent-0:2", "", "http://agent-1:2"], "a proxy speaks S3 there"
+    bundled = looked_at(state, pages=False)
+    assert (pages_of(bundled), bundled.links) == (["", "", ""], (("Mesos", "http://m:5050"),))
 
 
 def test_a_killed_worker_is_being_brought_back() -> None:

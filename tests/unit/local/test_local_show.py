@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import io
-import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from framework.local.cluster import Ready, page_of
 from framework.local.show import Steps, final_table, status_table
+from web_server import web_server
 
 ENDPOINTS: dict[str, Any] = {
     "api": "http://127.0.0.1:8080",
@@ -127,25 +122,9 @@ def test_the_final_table_says_where_everything_is_and_what_each_worker_holds() -
     assert lines[-2:] == ["✓ 1 MiB was cached.", "Ready after 21.3 s."]
 
 
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Its address."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def test_where_alluxio_has_no_page_for_people_none_is_shown(tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text("Alluxio")
-    with served(tmp_path) as web:
+def test_where_alluxio_has_no_page_for_people_none_is_shown() -> None:
+    with web_server(lambda path, query: {} if path == "/" else 404) as server:
+        web = f"http://{server.address}"
         assert page_of(web) == web
         assert page_of(f"{web}/nothing") == ""
     assert page_of(web) == "", "nothing listens there any more"
