@@ -19,7 +19,7 @@ from framework.planner import State, current_report, down_since, gate, launch_af
 from framework.plans import Plan, Status, Step
 from framework.refusals import Reason, classified
 from framework.series import SPAN, Sample
-from framework.state import answers_now, in_order, is_asked_for, is_wanted
+from framework.state import MOUNTS, answers_now, in_order, is_asked_for, is_wanted
 from framework.words import as_wanted, counted
 
 OPEN_STEPS: Final = 6  # of a plan that are shown in words
@@ -240,7 +240,8 @@ def overview(
         live_workers=len(live),
         wanted_workers=_wanted_workers(state),
         groups=_groups(state),
-        plans=tuple(_plan(plan) for plan in found if plan.phases and any(phase.steps for phase in plan.phases)),
+        # The storages have a part of their own.
+        plans=tuple(_plan(plan) for plan in found if plan.name != MOUNTS and any(phase.steps for phase in plan.phases)),
         idle="" if any(plan.status is not Status.READY for plan in found) else "Nothing is left to do.",
         reasons=tuple(_reasons(state, found, now)),
         refused=_refused(state),

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from framework import plans
+from framework import mounts, plans
 from framework.config import Configuration, read
 from framework.model import (
     CacheReport,
@@ -302,7 +302,9 @@ def test_storages_the_most_urgent_first() -> None:
         mounts={"/lake": MountRecord(lake, "f/1", 900.0, proved=True)},
         mount_calls={"/zoo": MountCall(failing, 1, NOW - 9, answered_at=NOW - 8, reason="there is no bucket")},
     )
-    found = looked_at(state)
+    found = looked_at(state, "", (), mounts.plan(state, NOW))
+    assert found.verdict.detail == "/zoo: there is no bucket; it is tried again in 0 s"
+    assert "mounts" not in [shown.name for shown in found.plans], "below it is told of each"
     assert [(shown.path, shown.standing) for shown in found.mounts] == [
         ("/zoo", "failing"),
         ("/", "mounted"),
