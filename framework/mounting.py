@@ -36,6 +36,9 @@ class Standing(enum.StrEnum):
     FOREIGN = "foreign"  # there, by somebody else, and not wanted
 
 
+MADE: Final = (Standing.MOUNTED, Standing.FOREIGN)  # there is nothing to be done
+
+
 def table(state: State) -> dict[str, MountPoint]:
     return {point.path: point for point in state.cache.mounts or ()}
 
@@ -181,6 +184,24 @@ def _is_as_wanted(state: State, path: str, points: Mapping[str, MountPoint]) -> 
 
 
 # For people -----------------------------------------------------------------------------------------------------------
+
+
+def counts(state: State, now: float) -> dict[str, int]:
+    """How many are wanted, stand as they are wanted, and fail."""
+    found = [stands(state, mount.path, now)[0] for mount in state.wanted.mounts]
+    return {
+        "wanted": len(found),
+        "made": found.count(Standing.MOUNTED),
+        "failing": found.count(Standing.FAILING),
+    }
+
+
+def not_as_wanted(state: State, now: float) -> Iterator[tuple[Mount, Standing, str]]:
+    """Each mount that is wanted and is not so, or is on its way out, with its reason."""
+    for path in _paths(state):
+        standing, reason = stands(state, path, now)
+        if standing not in MADE:
+            yield wanted_at(state, path) or state.mounts[path].mount, standing, reason
 
 
 def all_paths(state: State) -> list[str]:

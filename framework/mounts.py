@@ -173,13 +173,3 @@ def plan(state: State, now: float) -> plans.Plan:
         standing, reason = mounting.stands(state, path, now)
         steps.append(plans.Step(path, _STATUS[standing], reason))
     return plans.Plan(MOUNTS, (plans.Phase(MOUNTS, tuple(steps)),) if steps else (), MOUNTS in state.wanted.paused)
-
-
-def counts(state: State, now: float) -> dict[str, int]:
-    """How many are wanted, stand as they are wanted, and fail."""
-    found = [mounting.stands(state, mount.path, now)[0] for mount in state.wanted.mounts]
-    return {
-        "wanted": len(found),
-        "made": found.count(Standing.MOUNTED),
-        "failing": found.count(Standing.FAILING),
-    }

@@ -19,8 +19,8 @@ from framework.planner import State, current_report, down_since, gate, launch_af
 from framework.plans import Plan, Status, Step
 from framework.refusals import Reason, classified
 from framework.series import SPAN, Sample
-from framework.state import answers_now, in_order, is_asked_for, is_wanted
-from framework.words import counted
+from framework.state import MOUNTS, answers_now, in_order, is_asked_for, is_wanted
+from framework.words import as_wanted, counted
 
 OPEN_STEPS: Final = 6  # of a plan that are shown in words
 WAITING: Final = 8  # slots without an agent that are shown by name
@@ -202,7 +202,9 @@ class Overview:
     waiting: tuple[str, ...]
     more_waiting: int
     mounts: tuple[MountShown, ...]
+    mounted: str  # how many storages are as wanted, "" where none is wanted
     paths: tuple[PathShown, ...]
+    made_paths: str  # the same of paths
     more_paths: int
     charts: Charts | None
     links: tuple[tuple[str, str], ...]
@@ -220,12 +222,14 @@ def overview(
     found: Sequence[Plan],
     kept_paths: Mapping[str, str],
     now: float,
+    *,
+    pages: bool,
 ) -> Overview:
     """``trouble`` is why the scheduler cannot do its work, "" when it can; ``found`` are the plans; ``kept_paths`` says
-    by path why a wanted one is not so, "" when it is.
+    by path why a wanted one is not so, "" when it is; ``pages`` whether Alluxio has pages for people.
     """
     live = [worker for worker in state.cache.workers if worker.live]
-    agents = _agents(state, now)
+    agents = _agents(state, now, pages=pages)
     waiting = _waiting(state)
     wanted_paths = _paths(state, kept_paths)
     return Overview(
@@ -236,7 +240,8 @@ def overview(
         live_workers=len(live),
         wanted_workers=_wanted_workers(state),
         groups=_groups(state),
-        plans=tuple(_plan(plan) for plan in found if plan.phases and any(phase.steps for phase in plan.phases)),
+        # The storages have a part of their own.
+        plans=tuple(_plan(plan) for plan in found if plan.name != MOUNTS and any(phase.steps for phase in plan.phases)),
         idle="" if any(plan.status is not Status.READY for plan in found) else "Nothing is left to do.",
         reasons=tuple(_reasons(state, found, now)),
         refused=_refused(state),
@@ -245,10 +250,12 @@ def overview(
         waiting=tuple(waiting[:WAITING]),
         more_waiting=max(0, len(waiting) - WAITING),
         mounts=tuple(_mounts(state, now)),
+        mounted=_as_wanted(mounting.counts(state, now)),
         paths=tuple(wanted_paths[:MOST_PATHS]),
+        made_paths=_as_wanted(paths.counts(state.paths, kept_paths)),
         more_paths=max(0, len(wanted_paths) - MOST_PATHS),
         charts=_charts(samples),
-        links=tuple(_links(state)),
+        links=tuple(_links(state, pages=pages)),
     )
 
 
@@ -319,7 +326,7 @@ def _together(workers: Iterable[CachingWorker]) -> tuple[Usage, ...]:
     return tuple(found.values())
 
 
-def _agents(state: State, now: float) -> list[AgentShown]:
+def _agents(state: State, now: float, *, pages: bool) -> list[AgentShown]:
     """Those with tasks, and those whose offers were refused. When there are many, the most urgent come first."""
     registered = registered_workers(state.cache)
     caching = {(worker.host, worker.rpc_port): worker for worker in state.cache.workers if worker.live}
@@ -328,7 +335,7 @@ def _agents(state: State, now: float) -> list[AgentShown]:
         report = current_report(state, record)
         if report is not None and down_since(state, record, now) is not None and not record.deployed:
             continue  # it ended before it was of use, and its slot may go anywhere
-        by_host.setdefault(record.hostname, []).append(_task(state, record, registered, caching, now))
+        by_host.setdefault(record.hostname, []).append(_task(state, record, registered, caching, now, pages=pages))
     found = [
         AgentShown(hostname, min((task.tone for task in tasks), key=list(Tone).index), tuple(tasks))
         for hostname, tasks in by_host.items()
@@ -347,6 +354,8 @@ def _task(
     registered: frozenset[tuple[str, int]],
     caching: dict[tuple[str, int], CachingWorker],
     now: float,
+    *,
+    pages: bool,
 ) -> TaskShown:
     shown = views.phase(state, record.slot, registered, now)
     worker = caching.get((record.hostname, record.ports.get("rpc", -1))) if record.kind is Kind.WORKER else None
@@ -363,8 +372,14 @@ def _task(
         record.kind is Kind.MASTER and state.cache.primary == f"{record.hostname}:{record.ports.get('rpc')}",
         message,
         _tiers(worker) if worker is not None else (),
-        f"http://{record.hostname}:{record.ports['web']}" if tone is Tone.GOOD and "web" in record.ports else "",
+        _page(record) if pages and tone is Tone.GOOD else "",
     )
+
+
+def _page(record: Record) -> str:
+    """The address of a task's own pages; "" where it has none. A proxy's web port is S3's."""
+    is_for_people = record.kind is not Kind.PROXY and "web" in record.ports
+    return f"http://{record.hostname}:{record.ports['web']}" if is_for_people else ""
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
@@ -435,7 +450,16 @@ _MOUNT_TONES: Final = {
 }
 
 
-def _mounts(state: State, now: float) -> Iterable[MountShown]:
+def _as_wanted(counts: Mapping[str, int]) -> str:
+    return as_wanted(counts["made"], counts["wanted"])
+
+
+def _mounts(state: State, now: float) -> list[MountShown]:
+    """The most urgent first."""
+    return sorted(_all_mounts(state, now), key=lambda shown: list(Tone).index(shown.tone))
+
+
+def _all_mounts(state: State, now: float) -> Iterable[MountShown]:
     for path in mounting.all_paths(state):
         found = mounts.as_document(state, path, now)
         if found is None:
@@ -462,9 +486,7 @@ _PATH_TONES: Final = {
 def _paths(state: State, reasons: Mapping[str, str]) -> list[PathShown]:
     """The most urgent first."""
     found = []
-    for one in state.paths:
-        reason = reasons.get(one.path, paths.NOT_YET)
-        standing = paths.stands(reason)
+    for one, standing, reason in paths.where(state.paths, reasons):
         wanted = paths.told(paths.as_document(one.attributes))
         found.append(PathShown(one.path, wanted, _PATH_TONES[standing], standing.value, reason))
     return sorted(found, key=lambda shown: list(Tone).index(shown.tone))
@@ -533,15 +555,14 @@ def _ratio(hit: int, missed: int) -> float | None:
     return 100 * hit / (hit + missed) if hit + missed else None
 
 
-def _links(state: State) -> Iterable[tuple[str, str]]:
+def _links(state: State, *, pages: bool) -> Iterable[tuple[str, str]]:
     """Pages of others: their name and address."""
     for record in sorted(state.records.values(), key=in_order):
-        if record.kind is Kind.MASTER and "web" in record.ports and down_since(state, record, 0.0) is None:
+        if record.kind is not Kind.MASTER or down_since(state, record, 0.0) is not None:
+            continue
+        if pages and (page := _page(record)):
             leads = state.cache.primary == f"{record.hostname}:{record.ports.get('rpc')}"
-            yield (
-                f"Alluxio {record.slot}{' (primary)' if leads else ''}",
-                f"http://{record.hostname}:{record.ports['web']}",
-            )
+            yield f"Alluxio {record.slot}{' (primary)' if leads else ''}", page
     if state.master:
         yield "Mesos", f"http://{state.master}"
 

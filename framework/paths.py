@@ -11,7 +11,7 @@ import dataclasses
 import enum
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from framework.words import counted
@@ -145,9 +145,16 @@ def stands(reason: str) -> PathStanding:
     return PathStanding.WAITING if reason in (ABSENT, NOT_YET) else PathStanding.FAILING
 
 
+def where(wanted: Iterable[WantedPath], reasons: Mapping[str, str]) -> Iterator[tuple[WantedPath, PathStanding, str]]:
+    """Each with where it stands and why. ``reasons`` by path; what is not in it was not looked at."""
+    for one in wanted:
+        reason = reasons.get(one.path, NOT_YET)
+        yield one, stands(reason), reason
+
+
 def counts(wanted: Iterable[WantedPath], reasons: Mapping[str, str]) -> dict[str, int]:
-    """How many are wanted, are so, and fail. ``reasons`` by path; what is not in it was not looked at."""
-    found = [stands(reasons.get(one.path, NOT_YET)) for one in wanted]
+    """How many are wanted, are so, and fail; as ``where`` has it."""
+    found = [standing for _, standing, _ in where(wanted, reasons)]
     return {
         "wanted": len(found),
         "made": found.count(PathStanding.MADE),

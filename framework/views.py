@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from framework import clients, vips
+from framework import clients, mounting, paths, vips
 from framework.config import Configuration
 from framework.model import LIFE, CachingWorker, Kind, Life, Record, TaskState, group_of, kind_of
 from framework.planner import State, current_report, down_since, gate, launch_after, registered_workers, wanted_slots
@@ -108,7 +108,8 @@ def health(state: State, heard_at: float, now: float) -> dict[str, Any]:
     }
 
 
-def status(state: State, configuration: Configuration, now: float) -> dict[str, Any]:
+def status(state: State, configuration: Configuration, path_reasons: Mapping[str, str], now: float) -> dict[str, Any]:
+    """``path_reasons`` says by path why a wanted one is not as it is wanted, "" when it is."""
     known = _Listed.of(state)
     tasks = [_task(state, slot, known, now) for slot in slots(state)]
     return {
@@ -127,6 +128,9 @@ def status(state: State, configuration: Configuration, now: float) -> dict[str, 
             kind.value: reason for kind in Kind if is_asked_for(state, kind) and (reason := gate(state, kind))
         },
         "tasks": tasks,
+        "mounts": mounting.counts(state, now),
+        "paths": paths.counts(state.paths, path_reasons),
+        "not_as_wanted": _not_as_wanted(state, path_reasons, now),
         "alluxio": {
             "leader": state.cache.primary,
             "reason": state.cache.reason,
@@ -135,6 +139,19 @@ def status(state: State, configuration: Configuration, now: float) -> dict[str, 
             "live_workers": len(known.live),
         },
     }
+
+
+def _not_as_wanted(state: State, path_reasons: Mapping[str, str], now: float) -> list[dict[str, str]]:
+    """Storages, then paths; of each kind those that fail first."""
+    found = [
+        {"kind": "mount", "path": mount.path, "wanted": mount.uri, "state": standing.value, "reason": reason}
+        for mount, standing, reason in mounting.not_as_wanted(state, now)
+    ]
+    for one, stands, reason in paths.where(state.paths, path_reasons):
+        if stands is not paths.PathStanding.MADE:
+            wanted = paths.told(paths.as_document(one.attributes))
+            found.append({"kind": "path", "path": one.path, "wanted": wanted, "state": stands.value, "reason": reason})
+    return sorted(found, key=lambda one: (one["kind"], one["state"] != "failing"))
 
 
 def _task(state: State, slot: str, known: _Listed, now: float) -> dict[str, Any]:

@@ -37,11 +37,12 @@ class WorkerFigures:
 class Figures:
     """The last answers. ``primary`` has numbers by Alluxio's own names, a timer's count as ``NAME.count`` and its 99th
     percentile in milliseconds as ``NAME.p99``; it is empty while the primary master does not answer. ``workers`` by
-    slot.
+    slot. ``pages``: Alluxio has pages for people on its web ports, which only its own tarball brings.
     """
 
     primary: Mapping[str, float] = dataclasses.field(default_factory=dict)
     workers: Mapping[str, WorkerFigures] = dataclasses.field(default_factory=dict)
+    pages: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Poller:
         targets = self._targets()
         primary = _asked(session, targets.primary) if targets.primary else None
         known = {slot: figures for slot, figures in self._figures.workers.items() if slot in targets.workers}
-        self._figures = Figures(_numbers(primary), known)
+        self._figures = Figures(_numbers(primary), known, primary is not None and _has_pages(session, targets.primary))
         for slot in self._turn(list(targets.workers)):
             if self._stopped.is_set():
                 return
@@ -114,6 +115,13 @@ def _asked(session: requests.Session, address: str) -> Mapping[str, Any] | None:
         log.debug("no figures of %s: %s", address, error)
         return None
     return document if isinstance(document, dict) else None
+
+
+def _has_pages(session: requests.Session, address: str) -> bool:
+    try:
+        return session.get(f"http://{address}/", timeout=TIMEOUT).ok
+    except requests.RequestException:
+        return False
 
 
 def _numbers(document: Mapping[str, Any] | None) -> dict[str, float]:

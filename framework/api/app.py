@@ -145,6 +145,15 @@ def application(service: Service) -> Starlette:
 
         return handler
 
+    kept_status = Kept[bytes]()
+
+    def status(request: Request) -> Response:
+        state, now, reasons = service.snapshot(), time.time(), dict(service.kept_paths())
+        current = service.current(state)
+        return json_response(
+            kept_status.of(state, now, lambda: encoded(views.status(state, current, reasons, now)), current, reasons)
+        )
+
     def health(request: Request) -> Response:
         details = _health(service, service.standing())
         document = {key: details[key] for key in ("healthy", "role")}
@@ -211,11 +220,7 @@ def application(service: Service) -> Starlette:
         OPERATIONS,
         {
             "health": health,
-            "status": answer(
-                lambda state, now: (
-                    views.status(state, service.current(state), now) | {"mounts": mounts.counts(state, now)}
-                )
-            ),
+            "status": status,
             "endpoints": answer(lambda state, now: views.endpoints(state, service.current(state), service.api_url)),
             "client": clients.one,
             "tasks": answer(views.tasks),
@@ -284,11 +289,13 @@ def _health(service: Service, standing: Standing) -> dict[str, Any]:
 def _overview(service: Service, kept: Kept[Overview]) -> Overview:
     state, now = service.snapshot(), time.time()
     trouble, samples, kept_paths = service.standing().reason, service.series.samples, service.kept_paths()
+    pages = service.figures().pages
 
     def make() -> Overview:
-        return overview(state, service.configuration, trouble, samples, all_plans(state, now), kept_paths, now)
+        plans_now = all_plans(state, now)
+        return overview(state, service.configuration, trouble, samples, plans_now, kept_paths, now, pages=pages)
 
-    return kept.of(state, now, make, trouble, samples, dict(kept_paths))
+    return kept.of(state, now, make, trouble, samples, dict(kept_paths), pages)
 
 
 def _facts(service: Service, worker_series: int) -> Facts:

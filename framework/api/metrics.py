@@ -24,7 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from framework import mounts, paths, plans, views
+from framework import mounting, paths, plans, views
 from framework.alluxio.figures import Figures
 from framework.api.changes import parameters
 from framework.api.kept import Kept, KeptPart
@@ -127,7 +127,7 @@ def _cluster(state: State, facts: Facts) -> Iterator[Metric]:
         "alluxio_mesos_mounts",
         "Storages in the namespace: wanted, made as they are wanted, failing.",
         ("state",),
-        _one(mounts.counts(state, facts.now).items()),
+        _one(mounting.counts(state, facts.now).items()),
     )
     yield _gauges(
         "alluxio_mesos_wanted_paths",

@@ -15,7 +15,7 @@ from framework import __doc__ as framework_sentence
 from framework.alluxio.paths import LoadState
 from framework.api.tokens import Access
 from framework.model import Kind, TaskState
-from framework.mounting import Standing
+from framework.mounting import MADE, Standing
 from framework.paths import MOST_COPIES, TtlAction
 from framework.plans import Status
 from framework.views import Phase
@@ -116,6 +116,7 @@ _MOUNT: Final[Mapping[str, Schema]] = {
     "readonly": _YES_NO,
     "shared": {"type": "boolean", "description": "every user may use it"},
 }
+_AS_WANTED: Final = _object({"wanted": _count(), "made": _count("as they are wanted"), "failing": _count()})
 _CHANGED: Final = _list(_object({"name": _text("an option"), "before": _text(), "after": _text()}))
 _PATH: Final[Mapping[str, Schema]] = {
     "path": _text(),
@@ -178,7 +179,19 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                 "description": "by kind of task: what must come first",
             },
             "tasks": _list(_named("Task")),
-            "mounts": _object({"wanted": _count(), "made": _count(), "failing": _count()}),
+            "mounts": _AS_WANTED,
+            "paths": _AS_WANTED,
+            "not_as_wanted": _list(
+                _object(
+                    {
+                        "kind": _text("", "mount", "path"),
+                        "path": _text("in the namespace"),
+                        "wanted": _text("the storage, or what is wanted of the path"),
+                        "state": _text("", *(standing for standing in Standing if standing not in MADE)),
+                        "reason": _text("why it is not as it is wanted"),
+                    }
+                )
+            ),
             "alluxio": _object(
                 {
                     "leader": _text_or_null("host:port of the primary master"),
@@ -271,7 +284,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                     "uri": _text_or_null("what clients call the root of the namespace"),
                     "leader": _text_or_null("host:port of the primary master"),
                     "leader_path": _text_or_null("where clients find the primary in ZooKeeper"),
-                    "web": _text_or_null("its web page"),
+                    "web": _text_or_null("its web port; only Alluxio's own tarball has pages for people there"),
                     "masters": _list(_text("host:port")),
                     "workers": _list(_text("host:port")),
                     "proxies": _list(_text("a web address")),

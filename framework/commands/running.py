@@ -53,23 +53,21 @@ def run(name: str, options: argparse.Namespace) -> int:
 def _status(client: Client, options: argparse.Namespace) -> ExitCode:
     health = client.health()
     found = client.get("v1", "status").document
-    amiss = show_amiss.of(_known(client, "mounts"), _known(client, "paths"))
-    shown = {"health": health, **found, "not_as_wanted": amiss}
-    answer(options, shown, lambda: show.status(health, found, show_amiss.rows(amiss)))
+    answer(options, {"health": health, **found}, lambda: show.status(health, found, show_amiss.rows(found)))
     return ExitCode.DONE if health["healthy"] else ExitCode.UNAVAILABLE
 
 
 def _workers(client: Client, options: argparse.Namespace) -> ExitCode:
-    others = None if options.json else show_groups.others(_known(client, "worker-groups", "groups"))
+    others = None if options.json else show_groups.others(_groups_known(client))
     found = client.get("v1", "workers").document
     answer(options, found, lambda: show_groups.default(found, others))
     return ExitCode.DONE
 
 
-def _known(client: Client, address: str, name: str = "") -> list[Any]:
-    """What is listed there; nothing of an older scheduler, which does not have it."""
+def _groups_known(client: Client) -> list[Any]:
+    """None of an older scheduler, which does not have them."""
     try:
-        return list(client.get("v1", address).document[name or address])
+        return list(client.get("v1", "worker-groups").document["groups"])
     except Trouble as trouble:
         if trouble.passes:
             raise

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from framework.commands import show, show_groups
+from framework.commands import show, show_amiss, show_groups
 from framework.words import counted
 
 Document = Mapping[str, Any]
@@ -77,6 +77,8 @@ def picture(look: Look, width: int, height: int, now: float) -> RenderableType:
     others = show_groups.others(look.groups or ())
     fixed: list[RenderableType] = [_head(look, width, now), _cache(look), _wanted(look)]
     fixed += [_one_line(others)] if others is not None else []
+    stand = show_amiss.line(look.status or {})
+    fixed += [_one_line(stand)] if stand is not None else []
     free = height - len(fixed) - 1  # the keys at the bottom
     rooms = shares([(len(section.rows), section.least) for section in sections], free - len(sections))
     lines = fixed
@@ -167,14 +169,16 @@ def _well(task: Document) -> bool:
 def _task(task: Document, leaving: Document | None) -> Sequence[RenderableType]:
     phase = leaving["step"] if leaving is not None else task["phase"]
     capacity, used = task.get("capacity_bytes", 0), task.get("used_bytes", 0)
-    bar: RenderableType = show.share(used, capacity, 10) if capacity else Text("")
+    rest = Text()
+    if capacity:
+        rest = show.share(used, capacity, 10).append_text(show.plain(f" {show.size(used)}/{show.size(capacity)} "))
+    # One column: what is not well caches nothing, and its reason has that room too.
+    rest.append_text(show.plain((leaving.get("message") if leaving is not None else show.why(task)) or ""))
     return (
         show.plain(task["slot"]),
         show.plain(phase, "yellow" if leaving is not None else show.style_of(phase)),
         show.plain(task.get("hostname", "-")),
-        bar,
-        show.plain(f"{show.size(used)}/{show.size(capacity)}" if capacity else ""),
-        show.plain((leaving.get("message") if leaving is not None else show.says(task)) or ""),
+        rest,
     )
 
 
@@ -182,7 +186,11 @@ def _plans(look: Look) -> _Section | None:
     if look.plans is None:
         return None
     rows = []
+    # Where the status tells of mounts, that line has said it.
+    told = {"mounts"} if look.status is not None and "mounts" in look.status else set()
     for plan in sorted(look.plans, key=lambda plan: bool(plan["status"] == "ready")):
+        if plan["name"] in told:
+            continue
         done, total = show.done_of(plan)
         rows.append(
             (

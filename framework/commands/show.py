@@ -7,12 +7,15 @@ terminal's cursor.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import datetime
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +28,9 @@ GOOD: Final = {"ready", "registered"}
 BAD: Final = {"unreachable", "delayed"}
 LISTED: Final = 20  # tasks that are well: with more, only their number is shown in a summary
 BAR: Final = 24  # columns
+GAP: Final = 2  # columns between two of a listing, and before what stands below a row
+READABLE: Final = 24  # columns that a sentence needs
+NARROW: Final = 6  # columns: with fewer a word says nothing
 KIND: Final = 17  # columns; no kind of event is longer
 
 
@@ -84,19 +90,67 @@ def says(task: Document) -> str:
     return str(task.get("message", ""))
 
 
+def why(task: Document) -> str:
+    """In a list of many: nothing of a task that is well, whose phase says it."""
+    return "" if task["phase"] in GOOD and not task.get("failure") else says(task)
+
+
 def listing(head: Sequence[str], rows: Iterable[Sequence[object]], nothing: str) -> RenderableType:
-    """Columns without lines: they read well, and a script can cut them."""
+    """Columns without lines: they read well, and a script can cut them. The last one is for what may be long."""
     found = [[cell if isinstance(cell, Text) else plain(cell) for cell in row] for row in rows]
-    if not found:
-        return Text(nothing)
-    table = Table(*head, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in table.columns[:-1]:
-        column.no_wrap = True
-        column.overflow = "ellipsis"
-    table.columns[-1].overflow = "fold"
-    for row in found:
-        table.add_row(*row)
-    return table
+    return _Listing(head, found) if found else Text(nothing)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Listing:
+    """Where the last column is too narrow, what is long of it stands below its row, at the terminal's whole width."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Text]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        others = [
+            max(cell_len(name), *(row[column].cell_len for row in self.rows))
+            for column, name in enumerate(self.head[:-1])
+        ]
+        usable = options.max_width - GAP * len(others)
+        room = max(usable - sum(others), cell_len(self.head[-1]))
+        below = [_is_too_long(row[-1], room) for row in self.rows]
+        shown = [row[-1].cell_len for row, is_below in zip(self.rows, below, strict=True) if not is_below]
+        last = min(max(cell_len(self.head[-1]), *shown, 0), room)
+        widths = [*_narrowed(others, usable - last), last]
+        table = self._table(widths, header=True)
+        for row, is_below in zip(self.rows, below, strict=True):
+            if not is_below:
+                table.add_row(*row)
+                continue
+            table.add_row(*row[:-1])
+            yield table
+            yield Padding(row[-1], (0, 0, 0, GAP), expand=False)
+            table = self._table(widths)
+        if table.row_count:
+            yield table
+
+    def _table(self, widths: Sequence[int], *, header: bool = False) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold", show_header=header)
+        for name, width in zip(self.head, widths, strict=True):
+            table.add_column(name, width=width, no_wrap=True, overflow="ellipsis")
+        table.columns[-1].no_wrap, table.columns[-1].overflow = False, "fold"
+        return table
+
+
+def _is_too_long(cell: Text, room: int) -> bool:
+    """Whether it reads badly in a column of that width."""
+    return cell.cell_len > room and (room < READABLE or max(map(cell_len, cell.plain.split()), default=0) > room)
+
+
+def _narrowed(widths: Sequence[int], usable: int) -> list[int]:
+    """The widest columns give way first, and the first one, which says what the row is of, last."""
+    found = list(widths)
+    while sum(found) > usable and max(found) > 1:
+        first = 1 if any(width > NARROW for width in found[1:]) else 0
+        found[found.index(max(found[first:]), first)] -= 1
+    return found
 
 
 def facts(rows: Iterable[tuple[str, RenderableType | str]]) -> RenderableType:
@@ -135,8 +189,8 @@ def cache_line(alluxio: Document) -> RenderableType:
     return row
 
 
-def status(health: Document, found: Document, amiss: Iterable[tuple[str, RenderableType]] = ()) -> RenderableType:
-    """``amiss``: more that is not as it is wanted, each with a label."""
+def status(health: Document, found: Document, stand: Iterable[tuple[str, RenderableType]] = ()) -> RenderableType:
+    """``stand``: where storages and paths stand, each line with a label."""
     wanted, waits, tasks = found["wanted"], found.get("waiting_for", {}), found["tasks"]
     numbers = ", ".join(_numbers(wanted))
     quiet = [task for task in tasks if task["phase"] in GOOD] if len(tasks) > LISTED else []
@@ -147,9 +201,8 @@ def status(health: Document, found: Document, amiss: Iterable[tuple[str, Rendera
                 ("Scheduler", health_line(health)),
                 ("Wanted", f"{numbers}; configuration {found['configuration']}"),
                 ("Cache", cache_line(found["alluxio"])),
-                *mounts_line(found.get("mounts", {})),
                 *((f"{kind} waits", str(reason)) for kind, reason in waits.items()),
-                *amiss,
+                *stand,
             ]
         ),
         Text(""),
@@ -158,19 +211,6 @@ def status(health: Document, found: Document, amiss: Iterable[tuple[str, Rendera
     if quiet:
         parts.append(Text(f"{len(quiet)} of {len(tasks)} tasks are well and not listed; `tasks` lists all"))
     return Group(*parts)
-
-
-def mounts_line(counts: Document) -> Iterable[tuple[str, Text]]:
-    """Nothing where none is wanted, or an older scheduler says nothing of them."""
-    if not (wanted := counts.get("wanted", 0)):
-        return
-    made, failing = counts["made"], counts["failing"]
-    if made == wanted:
-        yield "Mounts", plain(f"{counted(made, 'storage')}, as wanted")
-        return
-    trouble = f", {counted(failing, 'fails', 'fail')}" if failing else ""
-    style = "red" if failing else "yellow"
-    yield "Mounts", plain(f"{made} of {wanted} as wanted{trouble}; `alluxio-mesos mounts` says why", style)
 
 
 def _numbers(wanted: Document) -> Iterable[str]:
@@ -196,7 +236,7 @@ def _tasks(found: Sequence[Document]) -> RenderableType:
                 task.get("hostname", "-"),
                 ", ".join(f"{name} {port}" for name, port in task.get("ports", {}).items() if name in ("rpc", "web"))
                 or "-",
-                says(task) or "-",
+                why(task) or "-",
             )
             for task in found
         ),
@@ -236,9 +276,11 @@ def task(found: Document) -> RenderableType:
 
 def workers(found: Document, head: Sequence[RenderableType] = ()) -> RenderableType:
     """``head`` is what is said first; else how many are wanted, and how many there are."""
-    parts: list[RenderableType] = list(head or [worker_summary(found)])
+    first, *others = head or [worker_summary(found)]
+    parts: list[RenderableType] = [first]
     if found.get("missing"):
         parts.append(Text.assemble(("missing because ", "yellow"), plain(found.get("why") or "nobody knows")))
+    parts += others
     parts += [
         Text(""),
         listing(
@@ -249,11 +291,11 @@ def workers(found: Document, head: Sequence[RenderableType] = ()) -> RenderableT
                     plain(task["phase"], style_of(task["phase"])),
                     task.get("hostname", "-"),
                     *(
-                        (share(task.get("used_bytes", 0), task["capacity_bytes"]), _used(task))
+                        (share(task.get("used_bytes", 0), task["capacity_bytes"], BAR // 2), _used(task))
                         if "capacity_bytes" in task
                         else ("-", "-")
                     ),
-                    says(task) or "-",
+                    why(task) or "-",
                 )
                 for task in found["workers"]
             ),
@@ -334,11 +376,14 @@ def plans(found: Sequence[Document]) -> RenderableType:
                 .append(f"  {len(quiet)} of {len(steps)}")
             )
             parts += [
-                Text("    ")
-                .append_text(plain(step["name"]))
-                .append("  ")
-                .append_text(plain(step["status"], style_of(step["status"])))
-                .append_text(plain(f"  {step.get('message', '')}".rstrip()))
+                Padding(
+                    plain(step["name"])
+                    .append("  ")
+                    .append_text(plain(step["status"], style_of(step["status"])))
+                    .append_text(plain(f"  {step.get('message', '')}".rstrip())),
+                    (0, 0, 0, 4),
+                    expand=False,
+                )
                 for step in steps
                 if step["status"] != "ready"
             ]
@@ -391,7 +436,7 @@ def endpoints(found: Document) -> RenderableType:
         ("ZooKeeper", found["zookeeper"]),
         ("Alluxio", alluxio.get("uri")),
         ("Primary master", alluxio.get("leader")),
-        ("Its page", alluxio.get("web")),
+        ("Its web port", alluxio.get("web")),
         ("Masters", _lines(alluxio.get("masters", ()))),
         ("Workers", _lines(alluxio.get("workers", ()))),
         ("Proxies", _lines(alluxio.get("proxies", ()))),

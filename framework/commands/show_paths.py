@@ -11,7 +11,8 @@ from framework.commands.show import Document, listing, plain, size
 from framework.paths import life, told
 from framework.words import counted
 
-HEAD = ("NAME", "SIZE", "IN MEMORY", "CACHED", "PINNED", "TTL", "COPIES", "PERSISTED")
+# As with `ls -l` the name comes last: it may be long, and is wanted whole.
+HEAD = ("SIZE", "MEMORY", "CACHED", "PINNED", "TTL", "COPIES", "PERSISTED", "NAME")
 
 
 def path(found: Document, after: str = "") -> RenderableType:
@@ -28,7 +29,6 @@ def path(found: Document, after: str = "") -> RenderableType:
 def _row(entry: Document, name: str) -> tuple[object, ...]:
     folder = entry["folder"]
     return (
-        plain(f"{name}/" if folder and name != "/" else name, "bold" if folder else ""),
         "-" if folder else size(entry["size_bytes"]),
         "-" if folder else _percent(entry["in_memory_percent"]),
         "-" if folder else _percent(entry["cached_percent"]),
@@ -36,6 +36,7 @@ def _row(entry: Document, name: str) -> tuple[object, ...]:
         _life(entry),
         "-" if folder else _copies(entry),
         _persisted(entry),
+        plain(f"{name}/" if folder and name != "/" else name, "bold" if folder else ""),
     )
 
 

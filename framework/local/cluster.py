@@ -38,8 +38,8 @@ class Observer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ready:
-    """What `up` hands back: the endpoints as written to endpoints.json, the page of Alluxio's web server that a person
-    opens, the status, what the proof did, and how long it all took in seconds.
+    """What `up` hands back: the endpoints as written to endpoints.json, the address of Alluxio's own pages for people
+    ("" where it has none), the status, what the proof did, and how long it all took in seconds.
     """
 
     endpoints: dict[str, Any]
@@ -91,7 +91,7 @@ def up(plan: Plan, observer: Observer) -> Ready:
         raise Failed(str(error)) from error
     observer.step("proof", "ready")
     _write_endpoints(plan, endpoints)
-    return Ready(endpoints, _page(endpoints["alluxio"]["web"]), status, proved, time.monotonic() - began)
+    return Ready(endpoints, page_of(endpoints["alluxio"]["web"]), status, proved, time.monotonic() - began)
 
 
 def ask(urls: Iterable[str], path: str) -> Any:
@@ -111,14 +111,14 @@ def ask(urls: Iterable[str], path: str) -> Any:
     raise failed
 
 
-def _page(web: str) -> str:
-    """Only Alluxio's own tarball has the pages for people; a bundle of the published jars serves the same as JSON."""
+def page_of(web: str) -> str:
+    """The address if Alluxio has pages for people there, else "". Only its own tarball has them; what the published
+    jars answer in JSON is for programs, and some of it fails while a mount's store is away.
+    """
     try:
-        if requests.get(web, timeout=5).ok:
-            return web
+        return web if requests.get(web, timeout=5).ok else ""
     except requests.RequestException:
-        pass
-    return f"{web}/api/v1/master/info"
+        return ""
 
 
 def _running(plan: Plan, ledger: Ledger) -> list[Started]:

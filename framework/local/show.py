@@ -94,8 +94,8 @@ def final_table(ready: Ready) -> RenderableType:
     where = Table.grid(padding=(0, 2))
     where.add_column(style="bold")
     for label, value in (
-        ("Framework's API", ready.endpoints["api"]),
-        ("Alluxio's web page", ready.page),
+        ("Dashboard and API", ready.endpoints["api"]),
+        *([("Alluxio's web page", ready.page)] if ready.page else []),
         ("Alluxio's address", f"alluxio://{alluxio['leader']}"),
         ("Mesos", ready.endpoints["mesos"]),
         ("ZooKeeper", ready.endpoints["zookeeper"]),

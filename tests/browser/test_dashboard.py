@@ -27,6 +27,7 @@ from browser.scene import (
     furnished,
 )
 from eventually import eventually
+from framework.alluxio.figures import Figures
 from framework.api.safety import Safety
 from framework.api.tokens import Tokens
 
@@ -91,6 +92,9 @@ def test_it_says_in_one_sentence_that_all_is_well(look: Browser, scene: Scene) -
     assert "Too little memory 3 offers of 3 agents" in look.text("#reasons")
     assert "worker-2 registered" in look.text("#agents")
     look.shows("#events", "launching worker-0.1 on agent agent-1")
+    assert look.text("#links a") == "Mesos"
+    scene.api.figures = Figures(pages=True)  # no event tells this: it shows within ten seconds
+    look.shows("#links", "Alluxio master-0 (primary)")
     assert look.get("#links a").get_attribute("href") == "http://agent-0:2/"
 
 
@@ -171,9 +175,10 @@ def test_storages_and_wanted_paths_say_where_they_stand_and_why(look: Browser, s
     assert lake == "/lake s3://lake/tables read and write; mounted by this service mounted"
     assert scratch.endswith("mounted by somebody else foreign: somebody else mounted it; it is left alone")
     assert in_one_line(look, "#paths") == (
-        f"Wanted of paths 3 /lake/visits at least 2 copies failing: {FULL} "
+        f"Wanted of paths 1 of 3 as wanted /lake/visits at least 2 copies failing: {FULL} "
         "/lake/later ttl 7d, free waiting: it is not there yet /lake/orders pinned made"
     )
+    assert look.text("#mounts-title") == "Storages 1 of 2 as wanted"
     assert "default 3 of 3 ready\nssd 1 of 1 ready\nworker-ssd 200GB" in look.text("#cache")
     assert not look.is_wider_than_it_looks()
     # Nothing of a sentence lies where one has to scroll for it.

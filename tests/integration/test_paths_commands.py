@@ -41,7 +41,7 @@ def test_a_path_is_wanted_loaded_looked_at_and_freed(cluster: LocalCluster) -> N
         ("/table/a", 100, True),
         ("/table/b", 100, True),
     ]
-    assert [row.split()[0] for row in ask("ls", "/table").lines] == ["NAME", "a", "b"]
+    assert [row.split()[-1] for row in ask("ls", "/table").lines] == ["NAME", "a", "b"]
 
     pinned = ask("free", "/table")
     assert pinned.code == ExitCode.CONFLICT

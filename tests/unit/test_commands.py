@@ -100,17 +100,22 @@ def test_offers_are_grouped_by_reason(run: Run) -> None:
 
 
 def test_where_no_terminal_is_each_row_is_one_line(run: Run, api: Service) -> None:
-    api.tasks = [task(0, message="a long word " * 40)]
+    api.tasks = [task(0, phase="starting", message="a long word " * 40)]
     out = run("tasks")[1]
     assert [line.split()[0] for line in out.splitlines()] == ["TASK", "worker-0.1"]
     assert "a long word " * 39 in out
 
 
 def test_an_answer_moves_no_cursor(run: Run, api: Service) -> None:
-    api.tasks = [task(0, message="red \x1b[31m and [bold]markup[/bold]")]
+    api.tasks = [task(0, phase="starting", message="red \x1b[31m and [bold]markup[/bold]")]
     out = run("tasks")[1]
     assert "\x1b" not in out
     assert "[bold]markup[/bold]" in out
+
+
+def test_the_status_asks_two_questions(run: Run, api: Service) -> None:
+    run("status")
+    assert [call for call, *_ in api.asked] == ["GET /v1/health", "GET /v1/status"]
 
 
 def test_a_scheduler_that_is_not_well_has_its_exit_code(run: Run, api: Service) -> None:

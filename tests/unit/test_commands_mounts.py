@@ -87,22 +87,6 @@ def test_what_fails_is_said_while_it_is_waited_for(run: Run, api: Api) -> None:
     assert "failing" in out
 
 
-def test_the_status_says_that_a_mount_fails(run: Run, api: Api) -> None:
-    def told() -> list[str]:
-        lines = (line.split(maxsplit=1) for line in run("status")[1].splitlines())
-        return [words[1] for words in lines if words[:1] == ["Mounts"]]
-
-    assert told() == []
-    run("mount", "/s3", "s3://b", "--yes")
-    assert told() == ["0 of 1 as wanted; `alluxio-mesos mounts` says why"]
-    call = MountCall(api.state.wanted.mounts[0], 1, 0.5, answered_at=0.7, reason="there is no bucket b")
-    api.state = dataclasses.replace(api.state, mount_calls={"/s3": call})
-    assert api.get("/v1/status").json()["mounts"] == {"wanted": 1, "made": 0, "failing": 1}
-    assert told() == ["0 of 1 as wanted, 1 fails; `alluxio-mesos mounts` says why"]
-    there(api, MountPoint("/s3", "s3://b"))
-    assert told() == ["1 storage, as wanted"]
-
-
 def test_a_countdown_is_no_news_where_no_terminal_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "PAUSE", 0.001)
     said = io.StringIO()
@@ -112,27 +96,36 @@ def test_a_countdown_is_no_news_where_no_terminal_is(monkeypatch: pytest.MonkeyP
     assert said.getvalue().splitlines() == [sentences[0], "wrong keys", "done"]
 
 
-def test_the_status_says_in_one_line_each_what_is_not_as_it_is_wanted(run: Run, api: Api) -> None:
-    assert "not_as_wanted" not in run("status")[1]
+def stands(run: Run) -> list[str]:
+    """What the status says of storages and paths."""
+    code, out, _ = run("status")
+    assert code == ExitCode.DONE
+    facts = [" ".join(line.split()) for line in out.partition("\n\n")[0].splitlines()]
+    first = next((place for place, line in enumerate(facts) if line.startswith(("Mounts", "Paths"))), len(facts))
+    return facts[first:]
+
+
+def test_the_status_says_how_many_storages_and_paths_are_as_wanted_and_why_the_others_are_not(
+    run: Run, api: Api
+) -> None:
+    assert stands(run) == []
     assert json.loads(run("status", "--json")[1])["not_as_wanted"] == []
     run("mount", "/s3", "s3://b", "--yes")
+    assert stands(run) == ["Mounts 0 of 1 as wanted", "is being made /s3 (s3://b): Alluxio is asked for it"]
     call = MountCall(api.state.wanted.mounts[0], 1, 0.5, answered_at=0.7, reason="there is no bucket b: make it")
     names = [f"/later/{number}" for number in range(MOST)]
     wanted = [WantedPath(path, Attributes(pinned=True)) for path in ("/done", *names, "/full")]
     api.state = dataclasses.replace(api.state, mount_calls={"/s3": call}, paths=tuple(wanted))
     api.standing_of_paths = {"/done": "", "/full": "2 copies are too many", **dict.fromkeys(names, ABSENT)}
-    code, out, _ = run("status")
-    lines = [" ".join(line.split()) for line in out.splitlines() if line.startswith(("mount", "path"))]
-    assert (code, lines) == (
-        ExitCode.DONE,
-        [
-            "mount fails /s3 (s3://b): there is no bucket b: make it; it is tried again in 0 s",
-            "path fails /full (pinned): 2 copies are too many; want something else of it, or let it go with "
-            "`alluxio-mesos forget /full`",
-            *(f"path waits {path} (pinned): it is not there yet; it is made so when it comes" for path in names[:-1]),
-            "paths and 1 more; `alluxio-mesos wanted` lists all",
-        ],
-    )
+    assert stands(run) == [
+        "Mounts 0 of 1 as wanted",
+        "fails /s3 (s3://b): there is no bucket b: make it; it is tried again in 0 s",
+        "Paths 1 of 7 as wanted",
+        "fails /full (pinned): 2 copies are too many; want something else of it, or let it go with "
+        "`alluxio-mesos forget /full`",
+        *(f"waits {path} (pinned): it is not there yet; it is made so when it comes" for path in names[:-1]),
+        "and 1 more; `alluxio-mesos wanted` lists all",
+    ]
     first, second, *_ = json.loads(run("status", "--json")[1])["not_as_wanted"]
     assert (first["kind"], first["path"], first["state"]) == ("mount", "/s3", "failing")
     assert second == {
@@ -142,6 +135,34 @@ def test_the_status_says_in_one_line_each_what_is_not_as_it_is_wanted(run: Run, 
         "state": "failing",
         "reason": "2 copies are too many",
     }
+    there(api, MountPoint("/s3", "s3://b"))
+    assert stands(run)[0] == "Mounts 1 of 1 as wanted"
+    api.standing_of_paths = dict.fromkeys(api.standing_of_paths, "")
+    assert stands(run) == ["Mounts 1 of 1 as wanted", "Paths 7 of 7 as wanted"], "an answer that is kept is a true one"
+
+
+def test_one_that_leaves_is_told_where_none_is_wanted(run: Run, api: Api) -> None:
+    run("mount", "/s3", "s3://b", "--yes")
+    record = MountRecord(api.state.wanted.mounts[0], "f/1", 1.0, proved=True)
+    api.state = dataclasses.replace(api.state, mounts={"/s3": record})
+    there(api, MountPoint("/s3", "s3://b", {MARK: "f/1"}))
+    run("unmount", "/s3", "--yes")
+    assert stands(run) == ["Mounts none is wanted any more", "leaves /s3 (s3://b): it is being unmounted"]
+
+
+def test_while_alluxio_is_away_that_is_told_once(run: Run, api: Api) -> None:
+    run("mount", "/s3", "s3://b", "--yes")
+    run("mount", "/t", "s3://c", "--yes")
+    away = "no master answers"
+    api.state = dataclasses.replace(
+        api.state, cache=CacheReport(None, away), paths=(WantedPath("/a", Attributes(pinned=True)),)
+    )
+    api.standing_of_paths = {"/a": away}
+    assert stands(run) == [
+        "Mounts 2 wanted; Alluxio has not said which are so",
+        "Paths 1 wanted; Alluxio has not said which are so",
+    ]
+    assert run("status")[1].count(away) == 1
 
 
 def test_one_that_is_asked_for_otherwise_meanwhile(run: Run, api: Api) -> None:

@@ -22,6 +22,7 @@ from framework.commands.screen import Look
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_700_000_100.0
+REASON = "the image was not found, on 2 agents"
 
 
 def look(**more: Any) -> Look:
@@ -83,6 +84,17 @@ def test_of_a_thousand_tasks_those_that_are_not_well_come_first() -> None:
     assert any(line.startswith("  and 99") and line.endswith("more") for line in shown)
 
 
+@pytest.mark.parametrize(("width", "said"), [(80, REASON), (40, "the image")])
+def test_why_a_task_is_not_well_has_room(width: int, said: str) -> None:
+    many = [task(0), {"slot": "worker-1", "phase": "delayed", "hostname": "10.0.0.2", "message": REASON}]
+    status = {**look().status, "tasks": many}  # type: ignore[dict-item]
+    shown = lines(look(status=status), width)
+    row = next(place for place, line in enumerate(shown) if line.startswith("TASKS"))
+    assert shown[row + 1].split()[:3] == ["worker-1", "delayed", "10.0.0.2"]
+    assert said in shown[row + 1]
+    assert "registered" in shown[row + 2]
+
+
 def test_who_leaves_says_how_far_it_is() -> None:
     leaving = {
         "slot": "worker-2",
@@ -111,6 +123,57 @@ def test_other_groups_have_a_line() -> None:
     assert shown[2:4] == ["wanted: 3 workers; 3 answer", "other groups: hdd 4 of all, ssd 1 of 2"]
     for height in range(screen.LOWEST, 30):
         assert len(lines(look(groups=GROUPS), 60, height)) <= height
+
+
+def standing(*amiss: dict[str, str], leader: str | None = "m:1", **counts: tuple[int, int]) -> Look:
+    """``counts``: of mounts and paths, how many are as wanted and how many are wanted."""
+    found = look()
+    assert found.status is not None
+    told = {name: {"wanted": wanted, "made": made, "failing": 0} for name, (made, wanted) in counts.items()}
+    alluxio = {**found.status["alluxio"], "leader": leader}
+    return look(status={**found.status, **told, "not_as_wanted": list(amiss), "alluxio": alluxio})
+
+
+def amiss(kind: str, path: str, state: str, reason: str) -> dict[str, str]:
+    return {"kind": kind, "path": path, "wanted": "s3://b", "state": state, "reason": reason}
+
+
+LATE = amiss("mount", "/t", "making", "Alluxio is asked for it")
+FULL = amiss("path", "/lake", "failing", "it is full")
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (standing(mounts=(2, 2), paths=(3, 3)), "mounts 2 of 2, paths 3 of 3 as wanted"),
+        (standing(mounts=(0, 0), paths=(3, 3)), "paths 3 of 3 as wanted"),
+        (
+            standing(LATE, FULL, mounts=(1, 2), paths=(0, 1)),
+            "mounts 1 of 2, paths 0 of 1; /lake fails: it is full",
+        ),
+        (standing(LATE, mounts=(1, 2), paths=(0, 0)), "mounts 1 of 2; /t is being made: Alluxio is asked for it"),
+        (standing(amiss("mount", "/t", "leaving", "it is busy"), mounts=(0, 0)), "/t leaves: it is busy"),
+        (standing(FULL, leader=None, paths=(0, 1)), "paths ? of 1; Alluxio has not said which are so"),
+        (standing(amiss("mount", "/t", "lost", "why"), mounts=(0, 1)), "mounts 0 of 1; /t is lost: why"),
+    ],
+)
+def test_storages_and_wanted_paths_have_a_line(found: Look, line: str) -> None:
+    assert lines(found)[3] == line
+    assert lines(found, 40, 12)[3][:39] == line[:39]
+
+
+def test_where_no_storage_and_no_path_is_wanted_there_is_no_line() -> None:
+    assert lines(standing(mounts=(0, 0), paths=(0, 0)))[3].startswith("TASKS")
+
+
+def test_a_storage_that_fails_is_told_once() -> None:
+    fails = {"name": "/s3", "status": "delayed", "message": "there is no bucket"}
+    phase = {"name": "mounts", "status": "delayed", "steps": [fails]}
+    plans = [plan("deploy"), {"name": "mounts", "status": "delayed", "phases": [phase]}]
+    found = standing(amiss("mount", "/s3", "failing", "there is no bucket"), mounts=(0, 1))
+    assert "\n".join(lines(look(status=found.status, plans=plans))).count("there is no bucket") == 1
+    older = look(plans=plans)
+    assert "\n".join(lines(older)).count("there is no bucket") == 1
 
 
 def test_who_leaves_another_group_comes_first_too() -> None:

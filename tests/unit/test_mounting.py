@@ -90,7 +90,7 @@ def test_a_failure_is_kept_and_tried_again_with_growing_pauses() -> None:
         now += 0.5 + pause
     [told] = mounts.plan(found, now).phases[0].steps
     assert (told.name, told.status) == ("/s3", Status.DELAYED)
-    assert mounts.counts(found, now) == {"wanted": 1, "made": 0, "failing": 1}
+    assert mounting.counts(found, now) == {"wanted": 1, "made": 0, "failing": 1}
     other = dataclasses.replace(S3, uri="s3://c")
     found = dataclasses.replace(found, wanted=dataclasses.replace(found.wanted, mounts=(other,)))
     assert isinstance(step(found, now - 3.9), MakeMount), "something else is tried at once"

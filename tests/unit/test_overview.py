@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from framework import plans
+from framework import mounts, plans
 from framework.config import Configuration, read
 from framework.model import (
     CacheReport,
@@ -17,11 +17,15 @@ from framework.model import (
     GroupEntry,
     HistoryEntry,
     Kind,
+    Mount,
+    MountPoint,
+    MountRecord,
     Record,
     Refusal,
     Report,
     TaskState,
 )
+from framework.namespace import MARK
 from framework.overview import (
     MANY,
     MOST,
@@ -39,6 +43,7 @@ from framework.paths import ABSENT, NO_LIMIT, NO_TTL, NOT_YET, Attributes, Wante
 from framework.planner import State
 from framework.plans import Phase, Plan, Status, Step
 from framework.series import Sample
+from framework.state import MountCall
 from stage import wanted, with_groups
 
 NOW = 1000.0
@@ -95,9 +100,10 @@ def looked_at(
     samples: tuple[Sample, ...] = (),
     *more: Plan,
     kept_paths: Mapping[str, str] = MappingProxyType({}),
+    pages: bool = True,
 ) -> Overview:
     found = (plans.deployment(state, NOW), plans.recovery(state, NOW), *more)
-    return overview(state, configuration(), trouble, samples, found, kept_paths, NOW)
+    return overview(state, configuration(), trouble, samples, found, kept_paths, NOW, pages=pages)
 
 
 def test_all_is_well() -> None:
@@ -140,6 +146,22 @@ def test_all_is_well() -> None:
 def test_what_is_wrong_is_said_first(changed: dict[str, object], trouble: str, expected: Verdict) -> None:
     state = dataclasses.replace(cluster(), **changed)  # type: ignore[arg-type]
     assert looked_at(state, trouble).verdict == expected
+
+
+def test_only_pages_that_are_there_are_linked() -> None:
+    def pages_of(found: Overview) -> list[str]:
+        return [task.page for agent in found.agents for task in agent.tasks]
+
+    proxy = record(Kind.PROXY, 0, "agent-0")
+    state = cluster(1)
+    state = dataclasses.replace(
+        state,
+        records={**state.records, proxy.slot: proxy},
+        reports={**state.reports, proxy.task_id: report(proxy)},
+    )
+    assert pages_of(looked_at(state)) == ["http://agent-0:2", "", "http://agent-1:2"], "a proxy speaks S3 there"
+    bundled = looked_at(state, pages=False)
+    assert (pages_of(bundled), bundled.links) == (["", "", ""], (("Mesos", "http://m:5050"),))
 
 
 def test_a_killed_worker_is_being_brought_back() -> None:
@@ -266,6 +288,30 @@ def test_wanted_paths_the_most_urgent_first() -> None:
     assert looked_at(state).verdict.headline == "All is well"
     many = tuple(WantedPath(f"/{number}", Attributes(pinned=True)) for number in range(MOST_PATHS + 2))
     assert looked_at(dataclasses.replace(state, paths=many)).more_paths == 2
+    assert (found.made_paths, looked_at(cluster()).made_paths) == ("1 of 4 as wanted", "")
+
+
+def test_storages_the_most_urgent_first() -> None:
+    lake, failing = Mount("/lake", "s3://lake"), Mount("/zoo", "s3://zoo")
+    state = cluster()
+    points = (MountPoint("/", "/d"), MountPoint("/a", "/mnt/a"), MountPoint("/lake", lake.uri, {MARK: "f/1"}))
+    state = dataclasses.replace(
+        state,
+        wanted=dataclasses.replace(state.wanted, mounts=(lake, failing)),
+        cache=dataclasses.replace(state.cache, mounts=points),
+        mounts={"/lake": MountRecord(lake, "f/1", 900.0, proved=True)},
+        mount_calls={"/zoo": MountCall(failing, 1, NOW - 9, answered_at=NOW - 8, reason="there is no bucket")},
+    )
+    found = looked_at(state, "", (), mounts.plan(state, NOW))
+    assert found.verdict.detail == "/zoo: there is no bucket; it is tried again in 0 s"
+    assert "mounts" not in [shown.name for shown in found.plans], "below it is told of each"
+    assert [(shown.path, shown.standing) for shown in found.mounts] == [
+        ("/zoo", "failing"),
+        ("/", "mounted"),
+        ("/lake", "mounted"),
+        ("/a", "foreign"),
+    ]
+    assert (found.mounted, looked_at(cluster()).mounted) == ("1 of 2 as wanted", "")
 
 
 def test_the_last_hour() -> None:

@@ -9,8 +9,23 @@ import pytest
 from framework import views
 from framework.config import Configuration, read
 from framework.messages import CacheSeen, Disconnected
-from framework.model import CacheReport, CachingWorker, Failure, Kind, Record, Refusal, Report, TaskState
+from framework.model import (
+    CacheReport,
+    CachingWorker,
+    Failure,
+    Kind,
+    Mount,
+    MountPoint,
+    MountRecord,
+    Record,
+    Refusal,
+    Report,
+    TaskState,
+)
+from framework.namespace import MARK
+from framework.paths import Attributes, WantedPath
 from framework.planner import State, evolve
+from framework.state import MountCall
 from framework.views import Phase
 from stage import wanted
 
@@ -78,7 +93,7 @@ def test_the_other_phases() -> None:
 
 
 def test_the_status() -> None:
-    document = views.status(RUNNING, configuration(), 1010.0)
+    document = views.status(RUNNING, configuration(), {}, 1010.0)
     assert document == {
         "service": "alluxio",
         "configuration": "configuration-1",
@@ -113,6 +128,9 @@ def test_the_status() -> None:
             },
             {"slot": "worker-1", "phase": "waiting"},
         ],
+        "mounts": {"wanted": 0, "made": 0, "failing": 0},
+        "paths": {"wanted": 0, "made": 0, "failing": 0},
+        "not_as_wanted": [],
         "alluxio": {
             "leader": "127.0.0.11:21000",
             "reason": "",
@@ -123,11 +141,40 @@ def test_the_status() -> None:
     }
 
 
+def test_the_status_says_which_storages_and_paths_are_not_as_wanted_and_why() -> None:
+    there, failing, gone = Mount("/a", "s3://a"), Mount("/s3", "s3://b"), Mount("/gone", "s3://c", readonly=True)
+    points = [MountPoint(mount.path, mount.uri, {MARK: "f/1"}, mount.readonly) for mount in (there, gone)]
+    pinned = Attributes(pinned=True)
+    found = dataclasses.replace(
+        RUNNING,
+        wanted=dataclasses.replace(RUNNING.wanted, mounts=(there, failing)),
+        cache=dataclasses.replace(RUNNING.cache, mounts=(MountPoint("/", "/data"), *points)),
+        mounts={mount.path: MountRecord(mount, "f/1", 1000.0, proved=True) for mount in (there, gone)},
+        mount_calls={"/s3": MountCall(failing, 1, 1009.0, answered_at=1009.5, reason="there is no bucket b")},
+        paths=(WantedPath("/done", pinned), WantedPath("/late", pinned), WantedPath("/full", pinned)),
+    )
+    document = views.status(found, configuration(), {"/done": "", "/full": "it is full"}, 1010.0)
+    assert document["mounts"] == {"wanted": 2, "made": 1, "failing": 1}
+    assert document["paths"] == {"wanted": 3, "made": 1, "failing": 1}
+    assert [tuple(one.values()) for one in document["not_as_wanted"]] == [
+        ("mount", "/s3", "s3://b", "failing", "there is no bucket b; it is tried again in 0 s"),
+        ("mount", "/gone", "s3://c", "leaving", "it is being unmounted"),
+        ("path", "/full", "pinned", "failing", "it is full"),
+        ("path", "/late", "pinned", "waiting", "nobody has looked yet"),
+    ]
+    assert list(document["not_as_wanted"][0]) == ["kind", "path", "wanted", "state", "reason"]
+    unknown = dataclasses.replace(found, cache=CacheReport(None, "no master answers"))
+    told = views.status(unknown, configuration(), {}, 1010.0)["not_as_wanted"]
+    assert {(one["state"], one["reason"]) for one in told if one["kind"] == "mount"} == {
+        ("unknown", "no master answers")
+    }
+
+
 def test_what_is_waited_for_and_why_it_failed() -> None:  # C27, kafka#225
     failed = dataclasses.replace(
         state(report(MASTER, TaskState.FAILED)), failures={"master-0": Failure(3, 1009.0, "exit code 137")}
     )
-    document = views.status(failed, configuration(), 1010.0)
+    document = views.status(failed, configuration(), {}, 1010.0)
     assert document["waiting_for"] == {"worker": "no Alluxio master is ready yet"}
     assert document["tasks"][0]["phase"] == "delayed"
     assert document["tasks"][0]["failure"] == {"count": 3, "reason": "exit code 137", "next_launch_in_seconds": 1.0}

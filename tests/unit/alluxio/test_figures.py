@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from eventually import eventually
 from framework.alluxio.figures import WORKERS_A_SWEEP, Figures, Poller, Targets, WorkerFigures
 from ports import held_port
@@ -60,6 +62,16 @@ def test_numbers_come_by_alluxios_names() -> None:
                 "Master.TotalRpcs.p99": 21.5,
             }
         )
+
+
+@pytest.mark.parametrize("root", [404, "a page"])
+def test_whether_alluxio_has_pages_for_people(root: Any) -> None:
+    with (
+        web_server(lambda path, query: {"/metrics/json/": MASTER, "/": root}[path]) as master,
+        polling(Targets(master.address)) as poller,
+    ):
+        eventually(lambda: poller.figures.primary, "the primary is heard")
+        assert poller.figures.pages is (root != 404)
 
 
 def test_a_worker_counts_what_it_read_by_storage() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from framework.local.cluster import Ready
+from framework.local.cluster import Ready, page_of
 from framework.local.show import Steps, final_table, status_table
+from web_server import web_server
 
 ENDPOINTS: dict[str, Any] = {
     "api": "http://127.0.0.1:8080",
@@ -102,12 +103,12 @@ def test_on_a_terminal_a_download_has_a_bar() -> None:
 
 def test_the_final_table_says_where_everything_is_and_what_each_worker_holds() -> None:
     console = recorded()
-    page = "http://127.0.0.11:31001/api/v1/master/info"
+    page = "http://127.0.0.11:31001"
     ready = Ready(ENDPOINTS, page, {"tasks": [MASTER, WORKER]}, "1 MiB was cached.", seconds=21.26)
     console.print(final_table(ready))
     lines = lines_of(console)
     assert [line.split("  ")[0] for line in lines[:5]] == [
-        "Framework's API",
+        "Dashboard and API",
         "Alluxio's web page",
         "Alluxio's address",
         "Mesos",
@@ -119,6 +120,20 @@ def test_the_final_table_says_where_everything_is_and_what_each_worker_holds() -
     assert rows == [["worker-0", "127.0.0.12", "31004", "1.5 MiB", "1,536.0 MiB"]]
     assert not any("master-0" in line for line in lines)
     assert lines[-2:] == ["✓ 1 MiB was cached.", "Ready after 21.3 s."]
+
+
+def test_where_alluxio_has_no_page_for_people_none_is_shown() -> None:
+    with web_server(lambda path, query: {} if path == "/" else 404) as server:
+        web = f"http://{server.address}"
+        assert page_of(web) == web
+        assert page_of(f"{web}/nothing") == ""
+    assert page_of(web) == "", "nothing listens there any more"
+    console = recorded()
+    console.print(final_table(Ready(ENDPOINTS, "", {"tasks": [MASTER, WORKER]}, "1 MiB was cached.", seconds=21.26)))
+    assert lines_of(console)[:2] == [
+        "Dashboard and API  http://127.0.0.1:8080",
+        "Alluxio's address  alluxio://127.0.0.11:31000",
+    ]
 
 
 def test_the_status_table_shows_why_something_is_missing() -> None:
