@@ -83,6 +83,14 @@ def properties(state: State, configuration: Configuration) -> dict[str, str]:
     return found
 
 
+def _hadoop_properties(state: State, configuration: Configuration) -> dict[str, str]:
+    """Of Hadoop's clients, which write whole tables and write over them. By Alluxio's own default (ASYNC_THROUGH) what
+    a job wrote lies in one worker alone for some seconds. Who writes over it meanwhile finds old files beside the new
+    ones in the storage: Alluxio persists a file and deletes it in one moment. The operator's own word comes after it.
+    """
+    return {"alluxio.user.file.writetype.default": "CACHE_THROUGH"} | properties(state, configuration)
+
+
 def _where_the_masters_are(state: State, configuration: Configuration) -> dict[str, str]:
     match configuration.journal_kind:
         case Journal.SHARED:
@@ -154,7 +162,7 @@ def spark(state: State, configuration: Configuration) -> Guide | Missing:
         "spark.driver.extraClassPath": CLIENT_JAR,
         "spark.executor.extraClassPath": CLIENT_JAR,
         "spark.hadoop.fs.alluxio.impl": "alluxio.hadoop.FileSystem",
-    } | {f"spark.hadoop.{key}": value for key, value in properties(state, configuration).items()}
+    } | {f"spark.hadoop.{key}": value for key, value in _hadoop_properties(state, configuration).items()}
     lines = [
         *_comment(
             (
@@ -179,7 +187,7 @@ def hadoop(state: State, configuration: Configuration) -> Guide | Missing:
     settings = {
         "fs.alluxio.impl": "alluxio.hadoop.FileSystem",
         "fs.AbstractFileSystem.alluxio.impl": "alluxio.hadoop.AlluxioFileSystem",
-    } | properties(state, configuration)
+    } | _hadoop_properties(state, configuration)
     environment = {"HADOOP_CLASSPATH": f"{CLIENT_JAR}:${{HADOOP_CLASSPATH}}"}
     told = (
         f"core-site.xml for {configuration.name}. Paths begin with {root}",

@@ -17,6 +17,7 @@ from framework.paths import ABSENT, NO_LIMIT, NO_TTL, Attributes, WantedPath, is
 
 log = logging.getLogger(__name__)
 
+NAMED: Final = 5  # paths in a line of the log
 PAUSE: Final = 10.0  # seconds between two looks; a look that takes long is followed by a longer pause
 
 
@@ -58,11 +59,30 @@ class Keeper:
             began = time.monotonic()
             wanted = self._wanted()
             seen = look(wanted, self._namespace)
-            for path, reason in seen.items():
-                if reason and reason != self.standing.get(path):
-                    log.warning("%s is not as it is wanted: %s", path, reason)
+            for level, sentence in news(self.standing, seen):
+                log.log(level, "%s", sentence)
             self.standing = seen
             pause = max(PAUSE, 5 * (time.monotonic() - began))
+
+
+def news(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+    """What the log says after a look, each with its level: one line for all paths of one reason, such as that no master
+    is the primary. A path that has not come yet is no trouble, and what was well from the first look on is not told.
+    """
+    changed: dict[str, list[str]] = {}
+    for path, reason in now.items():
+        if reason != before.get(path, ""):
+            changed.setdefault(reason, []).append(path)
+    for reason, paths in changed.items():
+        those = f"{', '.join(paths[:NAMED])} and {len(paths) - NAMED} more" if len(paths) > NAMED else ", ".join(paths)
+        are = "is" if len(paths) == 1 else "are"
+        match reason:
+            case "":
+                yield logging.INFO, f"wanted of paths: {those} {are} as wanted now"
+            case _ if reason == ABSENT:
+                yield logging.INFO, f"wanted of paths: {those} {are} waited for, not there yet"
+            case _:
+                yield logging.WARNING, f"wanted of paths: {those} {are} not as wanted: {reason}"
 
 
 def look(wanted: Sequence[WantedPath], namespace: Namespace) -> dict[str, str]:

@@ -83,6 +83,7 @@ def test_spark_with_zookeeper() -> None:
         "spark.driver.extraClassPath /path/to/alluxio-2.9.6-client.jar\n"
         "spark.executor.extraClassPath /path/to/alluxio-2.9.6-client.jar\n"
         "spark.hadoop.fs.alluxio.impl alluxio.hadoop.FileSystem\n"
+        "spark.hadoop.alluxio.user.file.writetype.default CACHE_THROUGH\n"
         "spark.hadoop.alluxio.zookeeper.enabled true\n"
         "spark.hadoop.alluxio.zookeeper.address z1:2181,z2:2181\n"
         "spark.hadoop.alluxio.zookeeper.leader.path /alluxio-mesos/alluxio/alluxio/leader\n"
@@ -107,6 +108,7 @@ def test_hadoop_with_an_embedded_journal() -> None:
             for name, value in (
                 ("fs.alluxio.impl", "alluxio.hadoop.FileSystem"),
                 ("fs.AbstractFileSystem.alluxio.impl", "alluxio.hadoop.AlluxioFileSystem"),
+                ("alluxio.user.file.writetype.default", "CACHE_THROUGH"),
                 ("alluxio.master.rpc.addresses", "h0:21000,h1:21010,h2:21020"),
                 ("alluxio.user.master.polling.timeout", "1sec"),
                 ("alluxio.security.authentication.type", "NOSASL"),
@@ -181,6 +183,14 @@ def test_nothing_is_told_before_the_masters_have_their_addresses() -> None:
     assert clients.uri(state(known, placed=False), known) == URIS["zookeeper"]
     assert clients.leader_path(known) == "/alluxio-mesos/alluxio/alluxio/leader"
     assert clients.leader_path(of_mode("local")) is None
+
+
+def test_how_hadoops_clients_write_is_the_operators_word_when_he_says_it() -> None:
+    known = configuration(properties="alluxio.user.file.writetype.default=MUST_CACHE")
+    for name in ("spark", "hadoop"):
+        text = guide(name, known).text
+        assert "MUST_CACHE" in text
+        assert "CACHE_THROUGH" not in text
 
 
 HARD = r"C:\temp <a> & 'b' \"c\" -- #d"

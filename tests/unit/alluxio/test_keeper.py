@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from eventually import eventually
 from fake_namespace import file, folder
 from framework.alluxio.files import AlluxioAway, AlluxioError
-from framework.alluxio.keeper import Keeper, difference, look
+from framework.alluxio.keeper import Keeper, difference, look, news
 from framework.alluxio.paths import PathAbsent, PathStatus
 from framework.paths import ABSENT, NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath, is_below
 
@@ -106,6 +107,51 @@ def test_while_alluxio_is_away_nothing_is_as_it_is_wanted() -> None:
 )
 def test_what_is_still_to_be_said(status: PathStatus, asked: Attributes, missing: Attributes) -> None:
     assert difference(status, asked) == missing
+
+
+AWAY = "no Alluxio master is the primary"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ({}, {"/a": ""}, []),
+        ({"/a": AWAY}, {"/a": AWAY}, []),
+        ({}, {"/a": ABSENT}, [(logging.INFO, "wanted of paths: /a is waited for, not there yet")]),
+        ({"/a": ABSENT}, {"/a": ""}, [(logging.INFO, "wanted of paths: /a is as wanted now")]),
+        ({"/a": AWAY}, {}, []),
+        (
+            {"/a": "", "/b": ABSENT},
+            {"/a": AWAY, "/b": AWAY, "/c": "it is refused"},
+            [
+                (logging.WARNING, f"wanted of paths: /a, /b are not as wanted: {AWAY}"),
+                (logging.WARNING, "wanted of paths: /c is not as wanted: it is refused"),
+            ],
+        ),
+        (
+            {},
+            {f"/{number}": AWAY for number in range(1000)},
+            [(logging.WARNING, f"wanted of paths: /0, /1, /2, /3, /4 and 995 more are not as wanted: {AWAY}")],
+        ),
+    ],
+)
+def test_what_the_log_says_of_a_look(before: dict[str, str], now: dict[str, str], said: list[tuple[int, str]]) -> None:
+    assert list(news(before, now)) == said
+
+
+def test_the_log_has_one_line_for_all_paths_of_one_reason(caplog: pytest.LogCaptureFixture) -> None:
+    namespace = Namespace()
+    namespace.away = AWAY
+    keeper = Keeper(lambda: [WantedPath("/a", PINNED), WantedPath("/b", PINNED)], namespace)
+    keeper.start()
+    try:
+        keeper.wake()
+        eventually(lambda: len(keeper.standing) == 2, "it has looked")
+        assert [record.getMessage() for record in caplog.records] == [
+            f"wanted of paths: /a, /b are not as wanted: {AWAY}"
+        ]
+    finally:
+        keeper.stop()
 
 
 def test_it_looks_at_once_when_something_else_is_wanted() -> None:
