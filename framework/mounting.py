@@ -198,7 +198,7 @@ def counts(state: State, now: float) -> dict[str, int]:
 
 def not_as_wanted(state: State, now: float) -> Iterator[tuple[Mount, Standing, str]]:
     """Each mount that is wanted and is not so, or is on its way out, with its reason."""
-    for path in _paths(state):
+    for path in paths(state):
         standing, reason = stands(state, path, now)
         if standing not in MADE:
             yield wanted_at(state, path) or state.mounts[path].mount, standing, reason
