@@ -388,7 +388,9 @@ def test_what_a_log_got_since(size: int, text: str, expected: str) -> None:
 
 
 def test_a_reader_that_goes_ends_it_quietly(api: Service) -> None:
-    api.tasks = [task(index, phase="starting", message="word " * 1000) for index in range(500)]  # more than a pipe holds
+    api.tasks = [
+        task(index, phase="starting", message="word " * 1000) for index in range(500)
+    ]  # more than a pipe holds
     with _started(api, "tasks") as process:
         assert process.stdout is not None
         process.stdout.readline()
