@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import select
 import signal
 import sys
@@ -129,7 +130,8 @@ def _keys() -> Iterator[Callable[[float], str]]:
         ready, _, _ = select.select([terminal], [], [], seconds)
         if not ready:
             return ""
-        return sys.stdin.read(1) or "q"  # nothing: the terminal has gone
+        # Not from sys.stdin, which takes all that has come, of which select would not know any more.
+        return os.read(terminal, 1).decode(errors="replace") or "q"  # nothing: the terminal has gone
 
     try:
         tty.setcbreak(terminal)

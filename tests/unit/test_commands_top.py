@@ -313,6 +313,14 @@ def test_other_keys_that_end_it(key: str) -> None:
 
 
 @needs_tmux
+def test_of_keys_that_come_together_none_is_lost() -> None:
+    with service() as api, running_top(api) as made:
+        eventually(lambda: made.shows("alluxio  well"), "the screen comes")
+        made.type("xyq")
+        eventually(lambda: made.shows("ended 0"), "q ends it")
+
+
+@needs_tmux
 def test_it_follows_the_size_of_the_terminal() -> None:
     with service() as api, running_top(api) as made:
         eventually(lambda: made.shows("alluxio  well"), "the screen comes")
