@@ -10,10 +10,10 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from framework import config, scaling
+from framework import config, namespace, scaling
 from framework.config import Configuration
 from framework.memory import following, overridden
-from framework.model import Group, GroupEntry, HistoryEntry, Kept, Kind, Policy, Record, Wanted, group_named
+from framework.model import Group, GroupEntry, HistoryEntry, Kept, Kind, Mount, Policy, Record, Wanted, group_named
 from framework.state import State, in_order, is_current, is_primary, is_wanted, kept_of
 
 MASKED: Final = "***"
@@ -180,6 +180,46 @@ def back_to(values: Mapping[str, str], state: State, number: int) -> Configured 
     return changed(values, state, {name: None if text == own.get(name, "") else text for name, text in asked.items()})
 
 
+def changes(before: HistoryEntry | None, entry: HistoryEntry) -> Iterator[str]:
+    """What an entry of the history changed beside the numbers of tasks, each a sentence; ``before`` is the one before
+    it, and nothing is said of the first.
+    """
+    if before is None:
+        return
+    yield from _changed(before.options, entry.options)
+    was, now = ({group.name: group.options for group in one.groups} for one in (before, entry))
+    for name in sorted({*was, *now}):
+        if name not in now:
+            yield f"group {name} is let go"
+        elif name not in was:
+            own = ", ".join(f"{option}: {text}" for option, text in sorted(now[name].items()))
+            yield f"group {name} is new" + (f" ({own})" if own else "")
+        else:
+            yield from (f"group {name}: {change}" for change in _changed(was[name], now[name]))
+    had, has = ({mount.path: mount for mount in one.mounts} for one in (before, entry))
+    for path in sorted({*had, *has}):
+        if path not in has:
+            yield f"{path} is mounted no more"
+        elif had.get(path) != has[path]:
+            yield f"{path} is {has[path].uri}, {_way(had.get(path), has[path])}"
+    yield from (f"plan {name} rests" for name in entry.paused if name not in before.paused)
+    yield from (f"plan {name} goes on" for name in before.paused if name not in entry.paused)
+
+
+def _way(before: Mount | None, mount: Mount) -> str:
+    if before is None:
+        return "a new mount"
+    same = namespace.same_storage(before.uri, mount.uri)
+    return "mounted with other options" if same else f"in the place of {before.uri}"
+
+
+def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*old, *new}):
+        was, now = old.get(name, "none"), new.get(name, "none")
+        if was != now:
+            yield f"{name}: {was} -> {now}"
+
+
 # As documents ---------------------------------------------------------------------------------------------------------
 
 
@@ -201,8 +241,9 @@ def as_document(state: State, own: Mapping[str, str]) -> dict[str, Any]:
                 "proxies": entry.proxies,
                 "groups": {group.name: scaling.count_shown(group.count) for group in entry.groups},
                 "options": dict(entry.options),
+                "changes": list(changes(before, entry)),
             }
-            for entry in state.history
+            for before, entry in zip((None, *state.history), state.history, strict=False)
         ],
     }
 

@@ -24,9 +24,12 @@ from framework.messages import (
     Decline,
     Effect,
     Event,
+    KeepWanted,
+    MakeMount,
     MountAnswered,
     Offered,
     Stop,
+    UpdateMount,
 )
 from framework.model import ExitCode
 from framework.planner import State, decide, evolve
@@ -161,6 +164,7 @@ class DecisionLog:
         self._chronicle = chronicle
         self._clock = clock
         self._last: dict[str, str] = {}
+        self._asked: dict[str, str] = {}  # by a mount's path: what Alluxio was asked for, until it is done
 
     def events(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -171,6 +175,8 @@ class DecisionLog:
                     log.debug("Alluxio lists %d workers", len(event.report.workers))
                 case MountAnswered():
                     level = logging.WARNING if event.reason else logging.INFO
+                    if not event.reason:
+                        self._asked.pop(event.path, None)
                     self._once(event.path, words(type(event)), str(event), level)
                 case _:
                     self._once(type(event).__name__, words(type(event)), str(event))
@@ -182,7 +188,11 @@ class DecisionLog:
                 declines.setdefault(effect.reason, []).append(effect)
             elif isinstance(effect, Acknowledge | AcknowledgeOperation):
                 log.debug("%s", effect)
+            elif isinstance(effect, MakeMount | UpdateMount):
+                self._ask(effect)
             else:
+                if isinstance(effect, KeepWanted):
+                    self._try_anew()
                 self._say(words(type(effect)), str(effect))
         for reason, group in declines.items():
             if len(group) > self.SINGLE:
@@ -190,6 +200,19 @@ class DecisionLog:
                 continue
             for decline in group:
                 self._once(decline.offer.hostname, "decline", str(decline))
+
+    def _ask(self, effect: MakeMount | UpdateMount) -> None:
+        """What fails is tried again and again: a further try is news only where its outcome is another one."""
+        path, sentence = effect.record.mount.path, str(effect)
+        if self._asked.get(path) != sentence:
+            self._asked[path] = sentence
+            self._say(words(type(effect)), sentence)
+
+    def _try_anew(self) -> None:
+        """Something else is wanted: whoever asked for it looks for what comes of it."""
+        for path in self._asked:
+            self._last.pop(path, None)
+        self._asked.clear()
 
     def _once(self, subject: str, kind: str, sentence: str, level: int = logging.INFO) -> None:
         if self._last.get(subject) != sentence:

@@ -10,11 +10,11 @@ import datetime
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from framework import config, namespace, paths, wire
+from framework import config, configuring, namespace, paths, wire
 from framework.model import ExitCode, HistoryEntry, Kept, Record
 from framework.store import StoreError
 
@@ -329,38 +329,12 @@ def _entry_row(entry: HistoryEntry, before: HistoryEntry | None, *, grouped: boo
         _count(entry.workers),
         *([groups] if grouped else []),
         str(entry.proxies),
-        "; ".join(_differences(before or entry, entry)) or "-",
+        "; ".join(configuring.changes(before, entry)) or "-",
     )
 
 
 def _count(workers: int | None) -> str:
     return "all" if workers is None else str(workers)
-
-
-def _differences(before: HistoryEntry, entry: HistoryEntry) -> Iterable[str]:
-    yield from _changed(before.options, entry.options)
-    was, now = ({group.name: group.options for group in one.groups} for one in (before, entry))
-    for name in sorted({*was, *now}):
-        if name not in now:
-            yield f"group {name} is let go"
-        elif name not in was:
-            own = ", ".join(f"{option}: {text}" for option, text in sorted(now[name].items()))
-            yield f"group {name} is new" + (f" ({own})" if own else "")
-        else:
-            yield from (f"group {name}: {change}" for change in _changed(was[name], now[name]))
-    had, has = ({mount.path: mount for mount in one.mounts} for one in (before, entry))
-    for path in sorted({*had, *has}):
-        if path not in has:
-            yield f"{path} is mounted no more"
-        elif had.get(path) != has[path]:
-            yield f"{path} is {has[path].uri}" + (", mounted with other options" if path in had else ", a new mount")
-
-
-def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable[str]:
-    for name in sorted({*old, *new}):
-        was, now = old.get(name, "none"), new.get(name, "none")
-        if was != now:
-            yield f"{name}: {was} -> {now}"
 
 
 def _time(at: float) -> str:

@@ -343,7 +343,8 @@ class Service:
         if changed and not dry_run:
             self.number += 1
             self.options, self.left = options, self.steps
-            self.history.append(_entry(self.number, options))
+            made = (f"{one['name']}: {one['before'] or 'none'} -> {one['after'] or 'none'}" for one in changed)
+            self.history.append({**_entry(self.number, options), "changes": list(made)})
             self.outdated = list(restarts)
         found = {"dry_run": dry_run, "number": self.number, "changed": changed, "restarts": restarts}
         return 200, found, {"ETag": f'"{self.number}"'}
@@ -386,6 +387,7 @@ def _entry(number: int, options: dict[str, str]) -> dict[str, Any]:
         "workers": "all",
         "proxies": 0,
         "options": options,
+        "changes": [],
     }
 
 

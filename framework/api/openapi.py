@@ -359,6 +359,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                         "proxies": _count(),
                         "groups": _COUNTS,
                         "options": _OPTIONS,
+                        "changes": _list(_text("what it changed beside the numbers, as a sentence")),
                     }
                 )
             ),

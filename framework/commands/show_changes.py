@@ -27,7 +27,11 @@ def history(found: Sequence[Document]) -> RenderableType:
     """The newest first."""
     grouped = any(entry.get("groups") for entry in found)
     return listing(
-        ("VERSION", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS", *(["GROUPS"] if grouped else []), "PROXIES"),
+        (
+            *("VERSION", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS"),
+            *(["GROUPS"] if grouped else []),
+            *("PROXIES", "CHANGED"),
+        ),
         (
             (
                 entry["number"],
@@ -37,6 +41,7 @@ def history(found: Sequence[Document]) -> RenderableType:
                 entry["workers"],
                 *([_counts(entry.get("groups", {}))] if grouped else []),
                 entry["proxies"],
+                "; ".join(entry.get("changes", ())) or "-",
             )
             for entry in sorted(found, key=lambda entry: -entry["number"])
         ),

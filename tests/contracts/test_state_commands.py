@@ -97,6 +97,19 @@ def test_groups_are_told_in_words() -> None:
     ]
 
 
+def test_a_page_says_which_plans_rest_and_go_on() -> None:
+    entries = [
+        dataclasses.replace(FIRST, number=number, paused=paused)
+        for number, paused in enumerate(((), ("mounts", "update"), ("update",)), 1)
+    ]
+    page = lines(Kept(history=tuple(entries)), "x", None)
+    assert [line.split("  ")[-1] for line in page[-3:]] == [
+        "plan mounts goes on",
+        "plan mounts rests; plan update rests",
+        "-",
+    ]
+
+
 def test_a_page_says_which_mounts_came_and_went() -> None:
     mount = Mount("/s3", "s3://b")
     entries = [

@@ -27,8 +27,8 @@ SIZE = 16 << 20
 
 @pytest.fixture(scope="module")
 def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """A cluster with one worker and an S3 proxy."""
-    options = ("--agents", "1", "--ram", "64MB", "--set", "proxies=1")
+    """A cluster with one worker, which has room for blocks of 128 MB as Parquet is written in, and an S3 proxy."""
+    options = ("--agents", "1", "--ram", "256MB", "--set", "proxies=1")
     cluster = LocalCluster(tmp_path_factory.mktemp("ways") / "local", *options)
     try:
         outcome = cluster.up()

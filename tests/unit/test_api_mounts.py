@@ -63,6 +63,11 @@ def test_a_mount_is_asked_for_changed_and_let_go(api: Api) -> None:
     assert put(api, "/data/s3", {"uri": "s3://c"}).json()["does"] == "replace"
     gone = api.ask("DELETE", "/v1/mounts/data/s3")
     assert (gone.json()["does"], gone.json()["after"], gone.headers["etag"]) == ("unmount", None, '"4"')
+    assert [entry["changes"] for entry in api.get("/v1/config").json()["history"]][1:] == [
+        ["/data/s3 is s3a://b/x/, mounted with other options"],
+        ["/data/s3 is s3://c, in the place of s3a://b/x/"],
+        ["/data/s3 is mounted no more"],
+    ]
     assert is_problem(api.get("/v1/mounts/data/s3"), 404, "nothing is mounted at '/data/s3', nor wanted there")
     assert is_problem(api.ask("DELETE", "/v1/mounts/data/s3"), 404, "nothing is wanted at '/data/s3'")
 

@@ -100,9 +100,9 @@ def test_the_history_has_the_newest_first(run: Run, api: Service) -> None:
     code, out, _ = run("config", "history")
     assert code == 0
     assert [line.split() for line in out.splitlines()] == [
-        ["VERSION", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS", "PROXIES"],
-        ["7", "2023-11-14", "22:13:27Z", "8GB", "1", "all", "0"],
-        ["6", "2023-11-14", "22:13:26Z", "256MB", "1", "all", "0"],
+        ["VERSION", "SINCE", "CONFIGURATION", "MASTERS", "WORKERS", "PROXIES", "CHANGED"],
+        ["7", "2023-11-14", "22:13:27Z", "8GB", "1", "all", "0", "worker-ram:", "256MB", "->", "8GB"],
+        ["6", "2023-11-14", "22:13:26Z", "256MB", "1", "all", "0", "-"],
     ]
     assert json.loads(run("config", "history", "--json")[1]) == api.history
 

@@ -19,6 +19,7 @@ from framework.messages import (
     KeepFrameworkId,
     KeepWanted,
     Launch,
+    MakeMount,
     MountAnswered,
     Offered,
     Rescinded,
@@ -26,7 +27,7 @@ from framework.messages import (
     Subscribed,
     Suppress,
 )
-from framework.model import ExitCode, HistoryEntry, Mount, Offer, Range, Resource
+from framework.model import ExitCode, HistoryEntry, Mount, MountRecord, Offer, Range, Resource
 from framework.planner import State
 from framework.store import StoreError, StoreLost, StoreRefused
 from stage import wanted
@@ -236,6 +237,29 @@ def test_a_mount_that_fails_is_a_warning_and_said_once_for_its_path(caplog: pyte
         ("WARNING", "/b: wrong keys"),
         ("INFO", "/a: Alluxio has done what it was asked for"),
     ]
+
+
+def test_a_mount_that_is_tried_again_says_nothing_new_until_something_else_is_wanted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log, ask = DecisionLog(Chronicle(), lambda: 1000.0), MakeMount(MountRecord(Mount("/a", "s3://a"), "f/1", 1.0))
+    fails = MountAnswered("/a", 1.0, 1.0, "there is no bucket a")
+    wanted_anew = KeepWanted(HistoryEntry(2, 1.0, "c", 1, None, 0, {}))
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            log.effects([ask])
+            log.events([fails])
+        log.effects([wanted_anew, ask])
+        log.events([fails])
+        log.effects([ask])
+        log.events([MountAnswered("/a", 2.0, 2.0)])
+        log.effects([ask])
+    asked, failed, done = (
+        "mounting s3://a at /a",
+        "/a: there is no bucket a",
+        "/a: Alluxio has done what it was asked for",
+    )
+    assert caplog.messages == [asked, failed, str(wanted_anew), asked, failed, done, asked]
 
 
 def test_the_log_names_the_mounts_that_are_wanted() -> None:
