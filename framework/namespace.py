@@ -132,6 +132,8 @@ def option_mistakes(options: Mapping[str, str | Secret]) -> Iterator[str]:
                 f"(--secret {name}=NAME on the command line), and the secret itself as the file NAME in the folder of "
                 "--secrets-dir"
             )
+        elif not value.strip():
+            yield f"options: {name} has no value; give one, or leave the option out"
         elif len(value) > LONGEST or re.search(r"[\x00-\x1f\x7f]", value):
             yield f"options: the value of {name} must be one line of at most {LONGEST} characters"
         elif re.search(r"://[^/\s@]*@", value):

@@ -102,6 +102,8 @@ def test_options() -> None:
         ("", "1", "is no option"),
         ("a b", "1", "is no option"),
         ("alluxio-mesos.mark", "1", "is no option"),
+        ("a", "", "a has no value; give one, or leave the option out"),
+        ("a", " ", "a has no value"),
         ("a", "1\n2", "must be one line"),
         ("a", "x" * 1001, "must be one line"),
         ("a", "http://id:key@proxy", "credentials must not stand in it"),
