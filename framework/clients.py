@@ -72,23 +72,21 @@ def _are_placed(state: State) -> bool:
 def properties(state: State, configuration: Configuration) -> dict[str, str]:
     """Alluxio's properties that a client needs (alluxio.conf.PropertyKey), the operator's own client properties
     included.
+
+    By Alluxio's own default (ASYNC_THROUGH) what was written lies in one worker alone for some seconds, and goes with
+    it. Who writes over it meanwhile finds old files beside the new ones in the storage: Alluxio persists a file and
+    deletes it in one moment. So clients write through, as Alluxio's S3 API does of its own accord
+    (alluxio.proxy.s3.writetype); the operator's own word comes after it.
     """
     found = _where_the_masters_are(state, configuration)
     found["alluxio.security.authentication.type"] = configuration.security
+    found["alluxio.user.file.writetype.default"] = "CACHE_THROUGH"
     found |= {
         key: value
         for key, value in configuration.properties
         if key.startswith("alluxio.user.") and not any(word in key for word in _SECRET_WORDS)
     }
     return found
-
-
-def _hadoop_properties(state: State, configuration: Configuration) -> dict[str, str]:
-    """Of Hadoop's clients, which write whole tables and write over them. By Alluxio's own default (ASYNC_THROUGH) what
-    a job wrote lies in one worker alone for some seconds. Who writes over it meanwhile finds old files beside the new
-    ones in the storage: Alluxio persists a file and deletes it in one moment. The operator's own word comes after it.
-    """
-    return {"alluxio.user.file.writetype.default": "CACHE_THROUGH"} | properties(state, configuration)
 
 
 def _where_the_masters_are(state: State, configuration: Configuration) -> dict[str, str]:
@@ -162,7 +160,7 @@ def spark(state: State, configuration: Configuration) -> Guide | Missing:
         "spark.driver.extraClassPath": CLIENT_JAR,
         "spark.executor.extraClassPath": CLIENT_JAR,
         "spark.hadoop.fs.alluxio.impl": "alluxio.hadoop.FileSystem",
-    } | {f"spark.hadoop.{key}": value for key, value in _hadoop_properties(state, configuration).items()}
+    } | {f"spark.hadoop.{key}": value for key, value in properties(state, configuration).items()}
     lines = [
         *_comment(
             (
@@ -187,7 +185,7 @@ def hadoop(state: State, configuration: Configuration) -> Guide | Missing:
     settings = {
         "fs.alluxio.impl": "alluxio.hadoop.FileSystem",
         "fs.AbstractFileSystem.alluxio.impl": "alluxio.hadoop.AlluxioFileSystem",
-    } | _hadoop_properties(state, configuration)
+    } | properties(state, configuration)
     environment = {"HADOOP_CLASSPATH": f"{CLIENT_JAR}:${{HADOOP_CLASSPATH}}"}
     told = (
         f"core-site.xml for {configuration.name}. Paths begin with {root}",

@@ -65,10 +65,11 @@ def test_alluxio_with_one_master() -> None:
         "alluxio.master.hostname=h0\n"
         "alluxio.master.rpc.port=21000\n"
         "alluxio.security.authentication.type=SIMPLE\n"
+        "alluxio.user.file.writetype.default=CACHE_THROUGH\n"
         "#\n"
         "# The same for bin/alluxio, as an environment variable instead of the file:\n"
         "# export ALLUXIO_JAVA_OPTS='-Dalluxio.master.hostname=h0 -Dalluxio.master.rpc.port=21000 "
-        "-Dalluxio.security.authentication.type=SIMPLE'\n"
+        "-Dalluxio.security.authentication.type=SIMPLE -Dalluxio.user.file.writetype.default=CACHE_THROUGH'\n"
     )
 
 
@@ -83,12 +84,12 @@ def test_spark_with_zookeeper() -> None:
         "spark.driver.extraClassPath /path/to/alluxio-2.9.6-client.jar\n"
         "spark.executor.extraClassPath /path/to/alluxio-2.9.6-client.jar\n"
         "spark.hadoop.fs.alluxio.impl alluxio.hadoop.FileSystem\n"
-        "spark.hadoop.alluxio.user.file.writetype.default CACHE_THROUGH\n"
         "spark.hadoop.alluxio.zookeeper.enabled true\n"
         "spark.hadoop.alluxio.zookeeper.address z1:2181,z2:2181\n"
         "spark.hadoop.alluxio.zookeeper.leader.path /alluxio-mesos/alluxio/alluxio/leader\n"
         "spark.hadoop.alluxio.zookeeper.election.path /alluxio-mesos/alluxio/alluxio/election\n"
         "spark.hadoop.alluxio.security.authentication.type SIMPLE\n"
+        "spark.hadoop.alluxio.user.file.writetype.default CACHE_THROUGH\n"
     )
 
 
@@ -108,10 +109,10 @@ def test_hadoop_with_an_embedded_journal() -> None:
             for name, value in (
                 ("fs.alluxio.impl", "alluxio.hadoop.FileSystem"),
                 ("fs.AbstractFileSystem.alluxio.impl", "alluxio.hadoop.AlluxioFileSystem"),
-                ("alluxio.user.file.writetype.default", "CACHE_THROUGH"),
                 ("alluxio.master.rpc.addresses", "h0:21000,h1:21010,h2:21020"),
                 ("alluxio.user.master.polling.timeout", "1sec"),
                 ("alluxio.security.authentication.type", "NOSASL"),
+                ("alluxio.user.file.writetype.default", "CACHE_THROUGH"),
             )
         )
         + "</configuration>\n"
