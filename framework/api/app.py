@@ -136,23 +136,16 @@ def all_plans(state: State, now: float) -> tuple[plans.Plan, ...]:
 
 
 def application(service: Service) -> Starlette:
-    def answer(view: Callable[[State, float], Any]) -> Handler:
+    def answer(view: Callable[..., Any], *reads: Callable[[], Any]) -> Handler:
+        """``view`` is given the state, the time, and what each of ``reads`` gives at that moment."""
         kept = Kept[bytes]()
 
         def handler(request: Request) -> Response:
-            state, now = service.snapshot(), time.time()
-            return json_response(kept.of(state, now, lambda: encoded(view(state, now)), service.current(state)))
+            state, now, others = service.snapshot(), time.time(), [read() for read in reads]
+            current = service.current(state)
+            return json_response(kept.of(state, now, lambda: encoded(view(state, now, *others)), current, *others))
 
         return handler
-
-    kept_status = Kept[bytes]()
-
-    def status(request: Request) -> Response:
-        state, now, reasons = service.snapshot(), time.time(), dict(service.kept_paths())
-        current = service.current(state)
-        return json_response(
-            kept_status.of(state, now, lambda: encoded(views.status(state, current, reasons, now)), current, reasons)
-        )
 
     def health(request: Request) -> Response:
         details = _health(service, service.standing())
@@ -220,7 +213,10 @@ def application(service: Service) -> Starlette:
         OPERATIONS,
         {
             "health": health,
-            "status": status,
+            "status": answer(
+                lambda state, now, reasons: views.status(state, service.current(state), reasons, now),
+                lambda: dict(service.kept_paths()),
+            ),
             "endpoints": answer(lambda state, now: views.endpoints(state, service.current(state), service.api_url)),
             "client": clients.one,
             "tasks": answer(views.tasks),
