@@ -448,6 +448,11 @@ _NOT_LOADED: Final[tuple[Row, ...]] = (
         "a worker has no direct memory left for a block of it: raise worker-direct, and load again",
     ),
     (
+        r"Failed to free \d+ bytes space",
+        "a worker has no room for a block of it, as what it holds is pinned or in use at this moment: load again, "
+        "which goes on where it was; where that does not help, unpin something or raise worker-ram",
+    ),
+    (
         r"time out after waiting for (?P<seconds>\d+)\d{3} MILLISECONDS",
         "the under-storage did not give a whole block in {seconds} s: load again, which goes on where it was",
     ),

@@ -13,7 +13,7 @@ from integration.local_cluster import NOTHING_REMAINS, PARTS, FirstUp, LocalClus
 @pytest.fixture(scope="session")
 def first_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstUp]:
     """Ended and removed at the end of the session, whatever the tests did; nothing may remain."""
-    cluster = LocalCluster(tmp_path_factory.mktemp("cluster") / "local", "--agents", "2", "--ram", "64MB")
+    cluster = LocalCluster(tmp_path_factory.mktemp("cluster") / "local", "--agents", "2", "--ram", "192MB")
     try:
         began = time.monotonic()
         outcome = cluster.up()

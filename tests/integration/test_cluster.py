@@ -82,7 +82,7 @@ def test_up_ends_with_a_table_of_the_workers_and_what_it_proved(first_up: FirstU
     alluxio = first_up.cluster.endpoints["alluxio"]
     told = " ".join(first_up.outcome.out.split())
     assert f"alluxio://{alluxio['leader']}" in told
-    assert told.count("64.0 MiB") == 2
+    assert told.count("192.0 MiB") == 2
     assert any(f"read back, and cached by {worker}." in told for worker in alluxio["workers"])
 
 
@@ -180,7 +180,7 @@ def test_metrics_tell_of_the_cluster_and_of_alluxio(cluster: LocalCluster) -> No
         "the figures of worker-0 in /metrics",
     )
     assert seen["alluxio_mesos_leader"] == seen["alluxio_mesos_healthy"] == seen["alluxio_mesos_connected"] == 1
-    assert seen['alluxio_mesos_cache_capacity_bytes{tier="MEM"}'] == 2 * 64 << 20
+    assert seen['alluxio_mesos_cache_capacity_bytes{tier="MEM"}'] == 2 * 192 << 20
     assert seen['alluxio_mesos_tasks{kind="worker",phase="registered"}'] == 2
     assert seen["alluxio_primary_answers"] == 1
     assert seen["alluxio_primary_rpcs_total"] > 0

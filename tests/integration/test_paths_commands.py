@@ -60,12 +60,16 @@ def test_a_path_is_wanted_loaded_looked_at_and_freed(cluster: LocalCluster) -> N
 
 
 def test_more_is_loaded_than_the_direct_memory_of_the_worker_holds(cluster: LocalCluster) -> None:
-    """As Alluxio comes, a worker takes 20 blocks at once, each whole in direct memory; this one has 128 MiB of it."""
+    """As Alluxio comes, a worker takes 20 blocks at once, each whole in direct memory; this one has 128 MiB of it.
+
+    All of them fit into one worker's tier: a worker that must let go of a block for each that it loads has been seen to
+    find none that it may (Alluxio 2.9.6, once in some fifty such loads).
+    """
     environment = {"ALLUXIO_MESOS_API": cluster.endpoints["api"]}
     folder = cluster.directory / "under-storage/large"
     folder.mkdir()
-    for number, size in enumerate((40, 38, 39, 36, 37)):
+    for number, size in enumerate((40, 38, 39, 36)):
         with (folder / str(number)).open("wb") as file:
             file.truncate(size * MIB)
     loaded = alluxio_mesos("load", "/large", environment=environment)
-    assert (loaded.code, loaded.out) == (0, "/large: 5 files with 190.0 MiB loaded\n"), loaded.error
+    assert (loaded.code, loaded.out) == (0, "/large: 4 files with 153.0 MiB loaded\n"), loaded.error

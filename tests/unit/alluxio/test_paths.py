@@ -362,6 +362,12 @@ def test_a_load_with_files_that_failed_has_failed_whatever_alluxio_calls_it() ->
             "Status code: 4, message: time out after waiting for 15000 MILLISECONDS",
             "the under-storage did not give a whole block in 15 s: load again, which goes on where it was",
         ),
+        (
+            "Status code: 8, message: Failed to free 38797312 bytes space at location . Min contiguous requested: "
+            "38797312, Min available requested: 38797312, Blocks iterated: 0, Blocks removed: 0, Space freed: 0",
+            "a worker has no room for a block of it, as what it holds is pinned or in use at this moment: load again, "
+            "which goes on where it was; where that does not help, unpin something or raise worker-ram",
+        ),
         ("Status code: 5, message: it is gone", "it is gone"),
         ("Status code: 5", "Status code: 5"),
     ],
