@@ -453,6 +453,11 @@ _NOT_LOADED: Final[tuple[Row, ...]] = (
         "which goes on where it was; where that does not help, unpin something or raise worker-ram",
     ),
     (
+        r"Temp blockId \d+ is not available, because it (?:already exists|is already committed)",
+        "a worker was reading a block of it already, for somebody else or as it is pinned: load again, which goes on "
+        "where it was",
+    ),
+    (
         r"time out after waiting for (?P<seconds>\d+)\d{3} MILLISECONDS",
         "the under-storage did not give a whole block in {seconds} s: load again, which goes on where it was",
     ),

@@ -368,6 +368,11 @@ def test_a_load_with_files_that_failed_has_failed_whatever_alluxio_calls_it() ->
             "a worker has no room for a block of it, as what it holds is pinned or in use at this moment: load again, "
             "which goes on where it was; where that does not help, unpin something or raise worker-ram",
         ),
+        (
+            "Status code: 6, message: Temp blockId 167772160 is not available, because it is already committed",
+            "a worker was reading a block of it already, for somebody else or as it is pinned: load again, which goes "
+            "on where it was",
+        ),
         ("Status code: 5, message: it is gone", "it is gone"),
         ("Status code: 5", "Status code: 5"),
     ],
