@@ -9,11 +9,16 @@ import pytest
 
 from integration.local_cluster import NOTHING_REMAINS, PARTS, FirstUp, LocalCluster, wait_until
 
+# Every minute Alluxio looks for files with fewer copies than they are pinned with, and has its job service read them:
+# whoever loads such a file in that second finds less to load, or fails as a worker has just begun the same block.
+RESTING = "properties=alluxio.master.replication.check.interval=1h"
+
 
 @pytest.fixture(scope="session")
 def first_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstUp]:
     """Ended and removed at the end of the session, whatever the tests did; nothing may remain."""
-    cluster = LocalCluster(tmp_path_factory.mktemp("cluster") / "local", "--agents", "2", "--ram", "192MB")
+    options = ("--agents", "2", "--ram", "192MB", "--set", RESTING)
+    cluster = LocalCluster(tmp_path_factory.mktemp("cluster") / "local", *options)
     try:
         began = time.monotonic()
         outcome = cluster.up()

@@ -9,7 +9,7 @@ import pytest
 from framework.model import ExitCode
 from integration.local_cluster import LocalCluster, Outcome, alluxio_mesos, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300, method="signal")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600, method="signal")]
 
 MIB = 1 << 20
 
@@ -30,7 +30,6 @@ def test_a_path_is_wanted_loaded_looked_at_and_freed(cluster: LocalCluster) -> N
         lambda: ask("wanted", "--json").document["paths"],
         lambda wanted: [(one["path"], one["reason"]) for one in wanted] == [("/table", "")],
         "the folder to be as it is wanted",
-        30,
     )
     assert ask("ttl", "/table/a", "1h").out == "/table/a: pinned, ttl 1h, free, copies: 1 or more\n"
 
@@ -53,7 +52,6 @@ def test_a_path_is_wanted_loaded_looked_at_and_freed(cluster: LocalCluster) -> N
         lambda: [entry["cached_percent"] for entry in ask("ls", "/table", "--json").document["entries"]],
         lambda shares: shares == [0, 0],
         "what is freed to be gone",
-        30,
     )
     assert ask("load", "/nothing").code == ExitCode.CONFIGURATION
     assert sorted(file.name for file in folder.iterdir()) == ["a", "b"]
