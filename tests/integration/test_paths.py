@@ -19,7 +19,7 @@ from framework.alluxio.stubs import file_system_master_pb2 as protocol
 from framework.paths import ABSENT, NO_LIMIT, NO_TTL, Attributes, TtlAction, WantedPath
 from integration.alluxio_processes import Cluster, registered, started, wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 MIB = 1 << 20
 QUICK = {
@@ -42,7 +42,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def masters(cluster: Cluster) -> Iterator[Masters]:
-    with Masters([cluster.address], user=getpass.getuser()) as masters:
+    with Masters([cluster.address], user=getpass.getuser(), timeout=60) as masters:
         yield masters
 
 
@@ -85,9 +85,10 @@ def test_looking_brings_in_what_is_stored_and_endangers_none_of_it(cluster: Clus
     with pytest.raises(PathAbsent, match=r"^/look/x does not exist, neither in Alluxio nor in what is mounted there$"):
         paths.status("/look/x")
 
-    # What lives for a second is over: Alluxio has looked at all lives. What was looked at is still there.
+    # What lives for seconds is over: Alluxio has looked at all lives. What was looked at is still there.
     stored(cluster, "over", "file")
-    paths.set("/over", Attributes(ttl=1.0, ttl_action=TtlAction.DELETE))
+    # Longer than it takes to say so: the folder is looked at once more after that.
+    paths.set("/over", Attributes(ttl=5.0, ttl_action=TtlAction.DELETE))
     over = cluster.folder / "under-storage/over/file"
     wait_for("the end of a file", over.exists, lambda there: not there)
     for name in ("a", "b", "c", "sub/d", "new"):

@@ -21,12 +21,17 @@ from framework.paths import Attributes
 from framework.site import Tier, tier_properties
 from integration.alluxio_processes import Cluster, registered, started, wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 MIB = 1 << 20
 MEMORY, DISK = 16, 48  # MiB
-# How soon a worker that has nothing else to do moves blocks; 10 s by default.
-SOON = {"worker.management.load.detection.cool.down.time": "500ms", "worker.management.task.thread.count": 2}
+SOON = {
+    # How soon a worker that has nothing else to do moves blocks; 10 s by default.
+    "worker.management.load.detection.cool.down.time": "500ms",
+    "worker.management.task.thread.count": 2,
+    # How soon it hears what is pinned, which must be before it has to evict; 1 s by default.
+    "worker.block.heartbeat.interval": "100ms",
+}
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def masters(cluster: Cluster) -> Iterator[Masters]:
-    with Masters([cluster.address], user=getpass.getuser()) as masters:
+    with Masters([cluster.address], user=getpass.getuser(), timeout=30) as masters:
         yield masters
 
 
