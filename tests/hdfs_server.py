@@ -40,7 +40,7 @@ class HdfsServer:
             self._process = subprocess.Popen(
                 self._java(*main, "-writeDetails", str(ready)), stdout=log, stderr=log, env=self._environment()
             )
-        eventually(lambda: self._is_ready(ready), "the NameNode and the DataNode serve", 60)
+        eventually(lambda: self._is_ready(ready), "the NameNode and the DataNode serve", 120)
 
     def _java(self, *main: str) -> list[str]:
         return [str(java()), *FLAGS, f"-Dtest.build.data={self._folder}/data", "-cp", self._class_path, *main]
@@ -62,7 +62,7 @@ class HdfsServer:
         """``enter`` or ``leave``: in safe mode a NameNode changes nothing."""
         command = self._java("org.apache.hadoop.hdfs.tools.DFSAdmin", "-fs", self.uri, "-safemode", action)
         ended = subprocess.run(
-            command, env=self._environment(), capture_output=True, text=True, timeout=60, check=False
+            command, env=self._environment(), capture_output=True, text=True, timeout=120, check=False
         )
         assert ended.returncode == 0, ended.stderr
 
@@ -96,4 +96,4 @@ class HdfsServer:
     def _answer(self, method: str, path: str, content: bytes = b"", **question: str) -> requests.Response:
         url = f"http://127.0.0.1:{self._web_port}/webhdfs/v1{path}"
         query = {**question, "user.name": SUPERUSER}
-        return requests.request(method, url, params=query, data=content, timeout=30)
+        return requests.request(method, url, params=query, data=content, timeout=60)

@@ -60,7 +60,7 @@ class S3Server:
             self._process = subprocess.Popen(
                 [str(java()), *flags, "-cp", f"{self._jars}/*", *main], stdout=log, stderr=log
             )
-        eventually(self._answers, "the S3 server answers", 60)
+        eventually(self._answers, "the S3 server answers", 120)
 
     def _answers(self) -> bool:
         assert self._process is not None

@@ -13,7 +13,7 @@ import pytest
 
 from integration.local_cluster import AGENT_PORTS, SERVICE_PORTS, Json, LocalCluster, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400, method="signal")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900, method="signal")]
 
 SETTINGS = {
     "job-master-properties": "alluxio.job.master.worker.timeout=77sec",

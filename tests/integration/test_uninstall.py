@@ -17,7 +17,7 @@ from framework.alluxio.files import WriteType
 from framework.zookeeper.session import connect
 from integration.local_cluster import Json, LocalCluster, alluxio_mesos, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400, method="signal")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900, method="signal")]
 
 SERVICE = "/alluxio-mesos"
 
@@ -52,7 +52,7 @@ class Last:
 
 
 def deployment(cluster: LocalCluster) -> tuple[int, Json]:
-    answer = requests.get(f"http://127.0.0.1:{cluster.first_port}/v1/plans/deploy", timeout=5)
+    answer = requests.get(f"http://127.0.0.1:{cluster.first_port}/v1/plans/deploy", timeout=60)
     return answer.status_code, answer.json()
 
 
@@ -107,13 +107,13 @@ def test_all_goes_as_dcos_asks_for_it_and_with_the_command_and_begins_anew(
         refused = requests.put(f"http://127.0.0.1:{cluster.first_port}/v1/workers", json={"count": 1}, timeout=60)
         assert (refused.status_code, "is being uninstalled" in refused.json()["detail"]) == (409, True)
     with last.runs(log) as process:
-        code, plan = wait_until(lambda: deployment(cluster), lambda found: found[0] == 200, "the end of it all")
+        code, plan = wait_until(lambda: deployment(cluster), lambda found: found[0] == 200, "the end of it all", 300)
         assert {step["status"] for phase in plan["phases"] for step in phase["steps"]} == {"ready"}
         assert frameworks(cluster) == ([], [first])
         assert reserved(cluster) == []
         assert cached(cluster) == []
         assert wait_until(lambda: in_zookeeper(cluster), lambda found: SERVICE[1:] not in found, "an empty ZooKeeper")
-        health = requests.get(f"http://127.0.0.1:{cluster.first_port}/v1/health", timeout=5)
+        health = requests.get(f"http://127.0.0.1:{cluster.first_port}/v1/health", timeout=60)
         assert (health.status_code, process.poll()) == (200, None)
     with last.runs(log):  # Marathon may start it once more
         wait_until(lambda: deployment(cluster)[0], lambda code: code == 200, "nothing to do")

@@ -16,7 +16,7 @@ import requests
 from framework.alluxio.files import WriteType
 from integration.local_cluster import Json, LocalCluster, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400, method="signal")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900, method="signal")]
 
 MIB = 1 << 20
 BLOCK = 8 * MIB
@@ -127,6 +127,6 @@ def test_blocks_on_a_volume_outlive_the_task_and_the_agent_and_the_volume_is_giv
     # The worker is not wanted any more.
     assert kept_for_anyone(cluster) == [("disk", 100.0, volume["persistence_id"])]
     with another_scheduler(cluster, workers=0):
-        wait_until(lambda: kept_for_anyone(cluster), lambda held: held == [], "nothing to be reserved")
+        wait_until(lambda: kept_for_anyone(cluster), lambda held: held == [], "nothing to be reserved", 300)
         # The master forgets the volume at once; the agent, which hears of it after that, deletes the files.
         wait_until(folder.exists, lambda exists: not exists, "the volume's folder to be deleted")
