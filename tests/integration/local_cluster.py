@@ -259,6 +259,10 @@ class LocalCluster:
         with self.files() as files:
             return {block.id: block.locations for block in files.status(path).blocks}
 
+    def masters(self) -> Masters:
+        """A client of the master, as the user that it runs as. The first question about a storage may take seconds."""
+        return Masters([self.endpoints["alluxio"]["leader"]], user=getpass.getuser(), timeout=60)
+
     def told(self) -> str:
         """The logs' ends, for a failure's report."""
         logs = sorted((self.directory / "logs").glob("*.log"))
