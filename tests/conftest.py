@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 
 from zookeeper_server import ZooKeeperServer
@@ -17,6 +18,10 @@ from zookeeper_server import ZooKeeperServer
 # Else gRPC starts threads of its own in each child between fork and exec, which now and then write to the child's
 # output. No program of ours has both: the executor knows no gRPC.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+
+# The same examples everywhere, and no deadline: chance and a busy machine make no test fail. New examples are for the
+# simulation, whose seeds say which they were.
+hypothesis.settings.load_profile("ci")
 
 TRACES: Final = Path(__file__).parents[1] / ".." / "shared" / "mesos-traces"
 HISTORIES: Final = 10_000 if os.environ.get("CI") else 2_000

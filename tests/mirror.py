@@ -40,7 +40,7 @@ def make_dist(out: Path, address: str, umask: int = 0o022, **surroundings: str) 
         umask=umask,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=400,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

@@ -209,6 +209,7 @@ class Browser:
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+        self.driver.set_script_timeout(120)  # axe-core looks at each of thousands of elements
         self.looks(width, height, dark)
 
     def looks(self, width: int, height: int, dark: bool = False) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from api_stage import Api, serving
@@ -33,7 +34,7 @@ from framework.api.tokens import Tokens
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(
         not ((CHROMIUM and CHROMEDRIVER) or IN_CI),
         reason="needs Chromium (Debian: chromium chromium-driver)",
@@ -290,7 +291,7 @@ def test_the_keyboard_reaches_everything(look: Browser, scene: Scene) -> None:
     look.shows("#scale", "Preview")
     reached = []
     for _ in range(30):
-        look.driver.switch_to.active_element.send_keys(Keys.TAB)
+        ActionChains(look.driver).send_keys(Keys.TAB).perform()
         reached.append(
             look.driver.execute_script("return document.activeElement.id || document.activeElement.className")
         )

@@ -14,6 +14,7 @@ from chaos.timeline import Timeline
 from framework.alluxio.answers import Unavailable, WorkerState
 from framework.alluxio.files import AlluxioAway, AlluxioError, Files, WriteType
 from framework.alluxio.masters import Masters
+from integration.local_cluster import wait_until
 
 FOLDER = "/chaos"
 SMALL = 32 << 10  # bytes of a file that comes and goes
@@ -22,6 +23,8 @@ BLOCK = 256 << 10
 PAUSE = 0.15  # seconds between two writes
 CALL_SECONDS = 2.0  # a client that is told nothing tries again after that
 BLOCK_SECONDS = 4.0
+READ_PAUSE = 0.5  # seconds between two tries to read what ought to be there
+READ_TRIES = 2
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class Client(threading.Thread):
     def leave(self, name: str) -> None:
         """Files that stay to the end of the run: in each worker's memory, and in the under-storage too."""
         with self.session() as session:
-            for worker in session.workers():
+            for worker in wait_until(session.workers, bool, "a live worker", 60):
                 for kind in (WriteType.MUST_CACHE, WriteType.CACHE_THROUGH):
                     file = Written(f"{FOLDER}/{name}/{kind.value}-{worker.replace(':', '-')}", LARGE, kind, worker)
                     try:
@@ -185,7 +188,10 @@ class Client(threading.Thread):
 
     def _read(self, session: Session) -> None:
         """One of the files at random. One that cannot be read now is judged when the fault is over."""
-        file = self._random.choice(self.acknowledged())
+        there = self.acknowledged()
+        if not there:
+            return  # those that were verified were forgotten at this very moment
+        file = self._random.choice(there)
         try:
             if session.files.read(file.path) != file.content:
                 self.wrong.append(file.path)
@@ -193,17 +199,22 @@ class Client(threading.Thread):
             pass
 
 
-def unreadable(session: Session, written: Iterable[Written], deadline: float) -> dict[Written, str]:
+def unreadable(session: Session, written: Iterable[Written], patience: float) -> dict[Written, str]:
     """The files that do not come back as they were written, each with the reason; one that does not come back at once
-    is asked for again until ``deadline`` (monotonic).
+    is asked for again. ``patience`` seconds are waited in all; what is asked for after that still has a second try: an
+    answer that is late is no loss.
     """
     lost: dict[Written, str] = {}
+    waited = 0.0
     for file in written:
+        tries = 0
         while reason := _fault_of(session, file):
-            if time.monotonic() > deadline:
+            tries += 1
+            if waited >= patience and tries >= READ_TRIES:
                 lost[file] = reason
                 break
-            time.sleep(0.5)
+            time.sleep(READ_PAUSE)
+            waited += READ_PAUSE
     return lost
 
 

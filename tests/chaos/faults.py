@@ -81,7 +81,7 @@ def kill(*victims: psutil.Process) -> float:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     # A parent that stands still does not take note of its child's end: a zombie has ended too.
-    wait_until(lambda: [process.pid for process in victims if lives(process)], lambda living: not living, "the end", 10)
+    wait_until(lambda: [process.pid for process in victims if lives(process)], lambda living: not living, "the end", 60)
     return moment
 
 
@@ -399,7 +399,7 @@ def worker_slot(world: World) -> str:
     """A worker on a machine that the primary master does not run on: in turns, so that no back-off that one fault
     earned makes the next one's recovery longer.
     """
-    tasks = world.tasks()
+    tasks = wait_until(world.tasks, bool, "the tasks")
     primary = tasks[world.primary_slot()]["hostname"]
     workers = [slot for slot, task in tasks.items() if slot.startswith("worker") and task["hostname"] != primary]
     chosen = min(workers, key=lambda slot: world.hurt[slot])

@@ -22,7 +22,7 @@ from integration.local_cluster import Json, wait_until
 
 SETTLE_SECONDS = 240.0
 MOST_TOLD = 10  # problems of one fault
-READ_SECONDS = 30.0  # how long a file may refuse to be read once all is well
+READ_SECONDS = 30.0  # how long files may refuse to be read once all is well, together
 
 Say = Callable[[str], None]
 
@@ -114,7 +114,7 @@ class Run:
         """How long Alluxio's processes take when somebody starts the same command lines by hand, one alone and a task's
         two together: the floor of every recovery that needs a JVM.
         """
-        tasks = self.world.tasks()
+        tasks = wait_until(self.world.tasks, bool, "the tasks")
         primary = self.world.primary_slot()
         standby = next(slot for slot in tasks if slot.startswith("master") and slot != primary)
         starts = {}
@@ -188,7 +188,8 @@ class Run:
         self._say(f"▶ {fault.name}: {fault.words}")
         self.client.leave(fault.name.replace(" ", "-").replace("'", ""))
         with self.client.session() as session:
-            before = Before(attempts(world.task_ids()), cached(session.files, self.client.staying()))
+            launched = wait_until(world.task_ids, bool, "the tasks")
+            before = Before(attempts(launched), cached(session.files, self.client.staying()))
         world.copies.doubles.clear()
         began = time.monotonic()
         undone = ""
@@ -210,12 +211,11 @@ class Run:
             "files": self.client.writes.recovered(began, happened.over),
             "whole": world.whole.recovered(began, happened.over),
         }
-        with contextlib.suppress(requests.RequestException):
-            after = attempts(world.task_ids())
+        after = attempts(wait_until(world.task_ids, lambda _: True, "the tasks"))
         relaunched = sum(max(0, after[slot] - before.attempts.get(slot, 0)) for slot in after)
         with self.client.session() as session:
             still = cached(session.files, before.cached)
-            gone = unreadable(session, self.client.acknowledged(), time.monotonic() + READ_SECONDS)
+            gone = unreadable(session, self.client.acknowledged(), READ_SECONDS)
         # What only the destroyed memory held cannot come back: it counts as cached bytes, not as files.
         missed = {
             file: f"{file.path}: {reason}"

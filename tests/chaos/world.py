@@ -26,7 +26,7 @@ from framework.local import cluster, preflight, processes
 from framework.local.plan import SERVICE, Part, Plan, Ports, parts
 from framework.local.processes import Ledger, Started
 from framework.site import AGENT
-from integration.local_cluster import Json, LocalCluster, alluxio_mesos
+from integration.local_cluster import Json, LocalCluster, alluxio_mesos, wait_until
 
 ROOT = Path(__file__).parents[2]
 RESTART_SECONDS = 1.0  # between an end and the next start, as Marathon and systemd wait too
@@ -173,12 +173,15 @@ class World(LocalCluster):
         return self.masters
 
     def leading(self, kind: str, path: str) -> str:
-        """The copy that answers by itself: another one sends the client on. Raises LookupError when none does."""
+        """The copy that answers by itself: another one sends the client on. One that is late is asked again."""
+        return wait_until(lambda: self._answering(kind, path), bool, f"a {kind} that leads", 60)
+
+    def _answering(self, kind: str, path: str) -> str:
         for name, url in self.urls(kind).items():
             with contextlib.suppress(requests.RequestException):
                 if requests.get(f"{url}{path}", timeout=2, allow_redirects=False).status_code == 200:
                     return name
-        raise LookupError(f"no {kind} leads")
+        return ""
 
     def leading_scheduler(self) -> str:
         return self.leading("scheduler", "/v1/status")
@@ -192,11 +195,13 @@ class World(LocalCluster):
         return state
 
     def primary_slot(self) -> str:
-        """The slot of the Alluxio master that leads."""
+        """The slot of the Alluxio master that leads; for a moment none does, where it was late to answer once."""
+        return wait_until(self._primary_slot, bool, "a primary among Alluxio's masters", 60)
+
+    def _primary_slot(self) -> str:
         leader = self.ask("/v1/endpoints")["alluxio"]["leader"]
-        return next(
-            slot for slot, task in self.tasks().items() if f"{task['hostname']}:{task['ports']['rpc']}" == leader
-        )
+        tasks = self.tasks().items()
+        return next((slot for slot, task in tasks if f"{task['hostname']}:{task['ports']['rpc']}" == leader), "")
 
     def is_whole(self, tasks: dict[str, Json]) -> str:
         """What is missing; "" when all that is wanted is ready."""

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from ports import held_port
 
 Json = dict[str, Any]
 DEADLINE_SECONDS = 60.0
+# After 2.5 s of silence an agent is given up: soon, and not because the machine stood still for a moment.
+FAST_PINGS = ("--agent-ping-timeout-seconds", "0.5", "--max-agent-ping-timeouts", "5")
 
 
 async def until(condition: Callable[[], Any], what: str, each: Callable[[], None] = lambda: None) -> Any:
@@ -281,12 +283,13 @@ class Machine:
         for process in [*self.agents, self.master]:
             if process.runs:
                 process.end(signal.SIGKILL)
-        await until(lambda: not self.processes(), "the end of all executors", each=self._kill_processes)
+        await until(lambda: not self.processes(), "the end of all executors", each=lambda: self.signal(signal.SIGKILL))
 
-    def _kill_processes(self) -> None:
+    def signal(self, number: int) -> None:
+        """To all that live in a sandbox; with one of them others may be gone already."""
         for process in self.processes():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+                os.kill(process, number)
 
     def processes(self) -> list[int]:
         """What lives in any sandbox of this machine."""
@@ -317,6 +320,8 @@ class Machine:
             self.folder / f"{ip}.log",
             *("agent", "--master", master or self.address, "--ip", ip, "--port", port),
             *("--work-dir", str(self.folder / ip), "--update-retry-seconds", "0.5"),
+            # As long as it takes: who has come back is not waited for.
+            *("--executor-reregistration-timeout", "30"),
             *("--resources", "cpus:2;mem:1024;disk:1000;ports:[31000-31100]", *options),
         )
         agent.url = f"http://{ip}:{port}"
@@ -324,3 +329,24 @@ class Machine:
         agent.start()
         await answers(f"{agent.url}/health")
         return agent
+
+
+def play(
+    folder: Path,
+    story: Callable[[Machine, Scheduler], Awaitable[None]],
+    *master_options: str,
+    agent_options: Sequence[str] = (),
+) -> None:
+    """Runs the story with a machine of a master and one agent, and a subscribed scheduler."""
+
+    async def run() -> None:
+        async with Machine(folder, *master_options) as machine, aiohttp.ClientSession() as session:
+            await machine.add_agent(*agent_options)
+            scheduler = Scheduler(session, machine.address)
+            await scheduler.subscribe()
+            try:
+                await story(machine, scheduler)
+            finally:
+                await scheduler.close()
+
+    asyncio.run(run())

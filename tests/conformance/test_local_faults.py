@@ -21,7 +21,6 @@ from framework.local.faults import FAULTS
 from framework.local.processes import Ledger, Started
 
 pytestmark = pytest.mark.localmesos
-FAST_PINGS = ("--agent-ping-timeout-seconds", "0.3", "--max-agent-ping-timeouts", "3")
 
 
 class Cluster:

@@ -5,40 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from conformance.mesos_processes import Localmesos, Machine, Scheduler, answers, scalar, shell, until
+from conformance.mesos_processes import FAST_PINGS, Localmesos, Machine, Scheduler, answers, play, scalar, shell, until
 
 pytestmark = pytest.mark.localmesos
 Json = dict[str, Any]
-FAST_PINGS = ("--agent-ping-timeout-seconds", "0.3", "--max-agent-ping-timeouts", "3")
 FOREVER = shell("sleep 1000")
-
-
-def play(folder: Path, story: Callable[[Machine, Scheduler], Awaitable[None]], *master_options: str) -> None:
-    """Runs the story with a machine of a master and one agent, and a subscribed scheduler."""
-
-    async def run() -> None:
-        async with Machine(folder, *master_options) as machine, aiohttp.ClientSession() as session:
-            await machine.add_agent()
-            scheduler = Scheduler(session, machine.address)
-            await scheduler.subscribe()
-            try:
-                await story(machine, scheduler)
-            finally:
-                await scheduler.close()
-
-    asyncio.run(run())
 
 
 def trace_executor(folder: Path, executor_id: str = "executor", command: str = "") -> Json:
@@ -82,8 +63,7 @@ def test_an_executor_that_ended_while_the_agent_was_away(tmp_path: Path) -> None
         offer = await scheduler.launch("one", executor=trace_executor(tmp_path))
         await scheduler.state("one", "TASK_RUNNING")
         machine.agents[0].end(signal.SIGKILL)
-        for process in machine.processes():
-            os.kill(process, signal.SIGKILL)
+        machine.signal(signal.SIGKILL)
         machine.agents[0].start()
         failed = await scheduler.state("one", "TASK_FAILED")
         assert (failed["reason"], failed["message"]) == ("REASON_EXECUTOR_TERMINATED", "Executor terminated")
@@ -98,15 +78,14 @@ def test_an_executor_that_does_not_return_to_its_agent(tmp_path: Path) -> None:
         await scheduler.launch("one", executor=trace_executor(tmp_path))
         await scheduler.state("one", "TASK_RUNNING")
         machine.agents[0].end(signal.SIGTERM)
-        for process in machine.processes():
-            os.kill(process, signal.SIGSTOP)
+        machine.signal(signal.SIGSTOP)
         machine.agents[0].start()
         failed = await scheduler.state("one", "TASK_FAILED")
         assert failed["reason"] == "REASON_EXECUTOR_REREGISTRATION_TIMEOUT"
         assert failed["message"] == "Executor did not reregister within 2secs"
         await until(lambda: not machine.processes(), "the end of the executor")
 
-    play(tmp_path, story)
+    play(tmp_path, story, agent_options=("--executor-reregistration-timeout", "2"))
 
 
 def test_a_killed_tasks_whole_tree_ends(tmp_path: Path) -> None:
@@ -132,8 +111,7 @@ def test_an_executor_that_ignores_shutdown_is_killed_after_the_grace_period(tmp_
         executor["shutdown_grace_period"] = {"nanoseconds": 200_000_000}
         offer = await scheduler.launch("one", executor=executor)
         await scheduler.state("one", "TASK_RUNNING")
-        for process in machine.processes():
-            os.kill(process, signal.SIGSTOP)
+        machine.signal(signal.SIGSTOP)
         target = {"executor_id": executor["executor_id"], "agent_id": offer["agent_id"]}
         await scheduler.call("SHUTDOWN", target)
         assert (await scheduler.state("one", "TASK_FAILED"))["reason"] == "REASON_EXECUTOR_TERMINATED"

@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import shutil
 import signal
 import struct
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,46 +23,13 @@ from conformance.mesos_processes import (
     until,
 )
 from conformance.mesos_unify import Variables, unify
-from framework.artefacts import Artefacts, default_directory
 from ports import held_port
+from zookeeper_server import ZooKeeperServer
 
 pytestmark = [pytest.mark.localmesos, pytest.mark.zookeeper, pytest.mark.timeout(180)]
 Json = dict[str, Any]
 MASTERS = 3
 FRAMEWORK = {"user": "root", "name": "trace", "roles": ["trace-role"], "principal": "user"}
-
-
-@pytest.fixture(scope="module")
-def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """host:port of a real server that lives as long as this module's tests."""
-    folder, port = tmp_path_factory.mktemp("zookeeper"), held_port()
-    artefacts = Artefacts(default_directory())
-    artefacts.jars()
-    settings = {
-        "dataDir": folder,
-        "clientPort": port,
-        "clientPortAddress": "127.0.0.1",
-        "tickTime": 500,
-        "admin.enableServer": "false",
-    }
-    configuration = folder / "zoo.cfg"
-    configuration.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-    java = shutil.which("java")
-    assert java is not None, "Java 17 is needed"
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [
-                *(java, "-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", f"{artefacts.jar_folder('zookeeper')}/*"),
-                *("org.apache.zookeeper.server.quorum.QuorumPeerMain", str(configuration)),
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
 
 
 class Masters:
@@ -116,9 +80,11 @@ async def subscribe(session: aiohttp.ClientSession, url: str, headers: dict[str,
     return {"status": answer.status, "headers": dict(answer.headers), "body": body}
 
 
-def test_znodes_redirects_and_refusals_are_the_recorded_ones(zookeeper: str, traces: Path, tmp_path: Path) -> None:
+def test_znodes_redirects_and_refusals_are_the_recorded_ones(
+    zookeeper: ZooKeeperServer, traces: Path, tmp_path: Path
+) -> None:
     trace = json.loads((traces / "ha-and-auth.json").read_text())
-    masters = Masters(tmp_path, zookeeper, "/recorded")
+    masters = Masters(tmp_path, zookeeper.address, "/recorded")
 
     async def run() -> None:
         await masters.start()
@@ -136,7 +102,7 @@ def test_znodes_redirects_and_refusals_are_the_recorded_ones(zookeeper: str, tra
                 expected = {name: case[name] for name in ("status", "headers", "body")}
                 got["headers"].pop("Server", None)
                 unify(expected, got, variables, case["case"])
-        client = KazooClient(zookeeper)
+        client = KazooClient(zookeeper.address)
         client.start()
         try:
             names = sorted(name for name in client.get_children("/recorded") if name.startswith("json.info_"))
@@ -168,22 +134,22 @@ def _framework_info(case: str) -> Json:
     return FRAMEWORK
 
 
-def test_the_leader_dies_and_everything_moves_on(zookeeper: str, tmp_path: Path) -> None:
+def test_the_leader_dies_and_everything_moves_on(zookeeper: ZooKeeperServer, tmp_path: Path) -> None:
     """The others redirect to the dead leader until its session has expired; then agents and framework find the next
     one, and the task runs on."""
-    masters = Masters(tmp_path, zookeeper, "/failover")
+    masters = Masters(tmp_path, zookeeper.address, "/failover")
 
     async def run() -> None:
         await masters.start()
         machine = Machine(tmp_path)
         try:
-            await machine.add_agent(master=f"zk://{zookeeper}/failover")
+            await machine.add_agent(master=f"zk://{zookeeper.address}/failover")
             async with aiohttp.ClientSession(headers=credential("right")) as session:
                 scheduler = Scheduler(session, f"127.0.0.1:{masters.ports[0]}", principal="user")
                 await scheduler.subscribe()
                 agent_id = (await scheduler.launch("one", command=shell("sleep 1000")))["agent_id"]
                 await scheduler.state("one", "TASK_RUNNING")
-                processes = machine.processes()
+                processes = await machine.settled()
                 agent = machine.agents[0].process
                 assert agent is not None
                 agent.send_signal(signal.SIGSTOP)  # it comes back when the test wants it to
@@ -218,9 +184,9 @@ def test_the_leader_dies_and_everything_moves_on(zookeeper: str, tmp_path: Path)
         masters.end()
 
 
-def test_a_leader_that_lost_its_session_ends(zookeeper: str, tmp_path: Path) -> None:
+def test_a_leader_that_lost_its_session_ends(zookeeper: ZooKeeperServer, tmp_path: Path) -> None:
     """As a real master does: whoever supervises it starts it again."""
-    masters = Masters(tmp_path, zookeeper, "/expired")
+    masters = Masters(tmp_path, zookeeper.address, "/expired")
 
     async def run() -> None:
         await masters.start()
@@ -238,9 +204,9 @@ def test_a_leader_that_lost_its_session_ends(zookeeper: str, tmp_path: Path) -> 
         masters.end()
 
 
-def test_a_leader_away_comes_back_as_another_candidate(zookeeper: str, tmp_path: Path) -> None:
+def test_a_leader_away_comes_back_as_another_candidate(zookeeper: ZooKeeperServer, tmp_path: Path) -> None:
     """The fault `away`: another leads when the dead one's session has expired, and the lead does not come back."""
-    masters = Masters(tmp_path, zookeeper, "/away")
+    masters = Masters(tmp_path, zookeeper.address, "/away")
 
     async def run() -> None:
         await masters.start()

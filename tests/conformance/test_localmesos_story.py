@@ -46,7 +46,7 @@ class Recording:
             ip="127.0.0.1",
             port=0,
             work_dir=self.folder / "master",
-            agent_ping_timeout_seconds=1.0,
+            agent_ping_timeout_seconds=2.0,  # an agent that is killed is back before three of them are over
             max_agent_ping_timeouts=3,
             offer_interval_seconds=3600.0,  # The story makes the offer rounds, when the recording shows offers.
         )

@@ -123,7 +123,6 @@ def test_no_token_comes_out_of_it(start: Start, tmp_path: Path, zookeeper: ZooKe
         return start(
             {"ALLUXIO_MESOS_API_READ_TOKEN": READ},
             zookeeper=f"{zookeeper.address}{path}",
-            zookeeper_session="2s",
             api_prefix="/service/alluxio",
             **{"api-token-file": token, "api-certificate": certificate, "api-key": key},
         )

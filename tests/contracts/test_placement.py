@@ -28,7 +28,7 @@ from framework.planner import State
 from framework.state import is_ready, masters
 from framework.store import MemoryStore
 
-pytestmark = [pytest.mark.localmesos, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.localmesos, pytest.mark.timeout(300)]
 
 EXECUTOR = Path(__file__).parents[1] / "conformance" / "trace_executor.py"
 AGENTS = {  # rack, region and zone

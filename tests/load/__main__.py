@@ -224,7 +224,7 @@ def main() -> int:
                 broken.append(f"{error}: {made.workers()} {made.running()}")
             settling = time.monotonic() - ended
             made.agents.terminate()
-            seen = json.loads(made.agents.communicate(timeout=30)[0])
+            seen = json.loads(made.agents.communicate(timeout=60)[0])
             history = made.history()
         broken += [f"two tasks at one moment, by the agents: {slot}" for slot in seen["doubled"]]
         broken += judged(answers, last, history)

@@ -32,7 +32,7 @@ from mirror import ROOT, Distribution, bare_path, make_dist
 
 RUNTIME: Final = java.Runtime(40_000_000, "17.0.16", "Debian")
 BILL: Final = bill.document(VERSION, scheduler.pins(), RUNTIME)
-slowly: Final = [pytest.mark.integration, pytest.mark.timeout(290, method="signal")]
+slowly: Final = [pytest.mark.integration, pytest.mark.timeout(900, method="signal")]
 
 
 # The bill of materials ------------------------------------------------------------------------------------------------

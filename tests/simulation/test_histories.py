@@ -10,7 +10,7 @@ from simulation.history import History, history
 from simulation.runs import many
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_every_promise_holds(request: pytest.FixtureRequest) -> None:
     histories = request.config.getoption("--histories")
     outcome = many(0, histories, jobs=os.cpu_count() or 1, most=5)

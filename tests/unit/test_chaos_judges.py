@@ -7,13 +7,14 @@ import math
 
 import pytest
 
-from chaos.client import Cached, Written, may_be_lost, taken_too_early
+from chaos import client
+from chaos.client import Cached, Session, Written, may_be_lost, taken_too_early, unreadable
 from chaos.copies import Copy, doubles
 from chaos.faults import Floor
 from chaos.run import Row, failed
 from chaos.table import cells, markdown, placed
 from chaos.timeline import Timeline
-from framework.alluxio.files import WriteType
+from framework.alluxio.files import AlluxioAway, WriteType
 
 
 class Clock:
@@ -115,6 +116,29 @@ def test_only_what_a_worker_took_while_it_started_again_may_be_freed(
 ) -> None:
     file = Written("/passing", 2, kind, worker, at)
     assert taken_too_early(file, frozenset({"first:1"}), 10.0, 15.0) is excused
+
+
+class Reader(Session):
+    """A session that has no connection: so many reads of each path fail before one succeeds."""
+
+    def __init__(self, **failures: int) -> None:
+        self.failures = failures
+
+    def read(self, file: Written) -> bytes:
+        if self.failures.get(file.path, 0):
+            self.failures[file.path] -= 1
+            raise AlluxioAway("it is late")
+        return file.content
+
+
+def test_an_answer_that_is_late_is_no_loss_however_much_was_waited_for_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "READ_PAUSE", 0.001)
+    gone, late, there = (Written(name, 2, WriteType.MUST_CACHE, "first:1") for name in ("gone", "late", "there"))
+    assert unreadable(Reader(gone=1000, late=1), [gone, late, there], 0.01) == {gone: "it is late"}
+
+
+def test_a_client_whose_files_were_all_forgotten_a_moment_ago_goes_on() -> None:
+    client.Client(lambda: ())._read(Reader())
 
 
 ROW = Row(

@@ -138,6 +138,8 @@ def test_an_agent_is_more_patient_than_its_executors_are_slow() -> None:
     agent = parts_of(PLAN)["agent-127.0.0.11"]
     grace = float(agent.command[agent.command.index("--executor-shutdown-grace") + 1])
     assert configuration.stop_timeout < grace < agent.patience
+    taken = localmesos.parser().parse_args(agent.command[3:])
+    assert taken.executor_reregistration_timeout == 15.0
 
 
 def test_localmesos_takes_its_command_lines() -> None:
