@@ -264,6 +264,8 @@ def _agent(plan: Plan, configuration: Configuration, address: str) -> Part:
         *(*PYTHON, "localmesos", "agent", "--ip", address, "--port", str(plan.ports.agent), "--master", plan.mesos),
         *("--work-dir", str(plan.directory / "mesos" / f"agent-{address}")),
         *("--resources", agent_resources(plan, configuration), "--executor-shutdown-grace", "15"),
+        # A busy laptop may keep an executor that lives from coming back within Mesos's two seconds.
+        *("--executor-reregistration-timeout", "15"),
         *(("--attributes", f"rack:r{plan.addresses.index(address) % plan.racks + 1}") if plan.racks else ()),
     )
     return Part(f"agent-{address}", command, (address, plan.ports.agent), 1, "SIGUSR1", 30.0)

@@ -149,6 +149,7 @@ def test_localmesos_takes_its_command_lines() -> None:
     assert taken.work_dir == PLAN.directory / "mesos" / "master"
     taken = localmesos.parser().parse_args(agent[3:])
     assert (taken.kind, taken.ip, taken.port, taken.master) == ("agent", "127.0.0.12", 7003, "127.0.0.1:7002")
+    assert taken.executor_reregistration_timeout == 15.0
     assert taken.work_dir == PLAN.directory / "mesos" / "agent-127.0.0.12"
     assert taken.resources == agent_resources(PLAN, configured(PLAN))
 
