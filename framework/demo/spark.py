@@ -17,6 +17,7 @@ from framework.clients import java_property
 from framework.demo.plan import CORES
 from framework.demo.store import ACCESS_KEY, SECRET_KEY
 from framework.demo.trouble import Failed
+from framework.local.processes import undisturbed
 
 DRIVER_MEMORY: Final = "1g"
 END_SECONDS: Final = 30.0
@@ -76,18 +77,22 @@ class Session:
     def start(self) -> Self:
         """Returns once it answers."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "framework.demo.session"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=Path(__file__).resolve().parent.parent.parent,
-                env={**environment, "SPARK_CONF_DIR": str(self._conf), "PYSPARK_PYTHON": sys.executable},
-                start_new_session=True,  # so that it is killed as a whole: Python and its JVM
-            )
-        self.version = self._answer()["ready"]
+        try:
+            with undisturbed(), self._log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "framework.demo.session"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    cwd=Path(__file__).resolve().parent.parent.parent,
+                    env={**environment, "SPARK_CONF_DIR": str(self._conf), "PYSPARK_PYTHON": sys.executable},
+                    start_new_session=True,  # so that it is killed as a whole: Python and its JVM
+                )
+            self.version = self._answer()["ready"]
+        except BaseException:  # Ctrl-C too: what is not entered is not left
+            self.kill()
+            raise
         return self
 
     def __exit__(

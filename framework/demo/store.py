@@ -16,7 +16,7 @@ from framework.artefacts import Artefacts
 from framework.artefacts.maven import java
 from framework.demo.plan import BUCKET
 from framework.demo.trouble import Failed
-from framework.local.processes import wait_until
+from framework.local.processes import undisturbed, wait_until
 
 HOST: Final = "127.0.0.1"
 ACCESS_KEY: Final = "demo-user"
@@ -50,23 +50,30 @@ class Store:
     port: int = 0
     version: str = ""
     _process: subprocess.Popen[bytes] | None = None
+    _holder: socket.socket = dataclasses.field(default_factory=socket.socket)
 
     @property
     def endpoint(self) -> str:
         return f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
-        with socket.create_server((HOST, 0)) as free:
-            self.port = free.getsockname()[1]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        command, environment = self._minio() if self.kind == "minio" else self._s3proxy()
-        with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **environment}
-            )
-        if not wait_until(self._answers, START_SECONDS):
+        try:
+            # Bound until the end: else the kernel may give the port to somebody's connection before the server takes
+            # it, to our own question whether the server answers too. The server asks for SO_REUSEADDR, as this does.
+            self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._holder.bind((HOST, 0))
+            self.port = self._holder.getsockname()[1]
+            self.folder.mkdir(parents=True, exist_ok=True)
+            command, environment = self._minio() if self.kind == "minio" else self._s3proxy()
+            with undisturbed(), self._log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **environment}
+                )
+            if not wait_until(self._answers, START_SECONDS):
+                raise Failed(f"The S3 server does not answer at {self.endpoint}; its log is {self._log}.")
+        except BaseException:  # Ctrl-C too: what is not entered is not left
             self._end()
-            raise Failed(f"The S3 server does not answer at {self.endpoint}; its log is {self._log}.")
+            raise
         return self
 
     def __exit__(
@@ -107,6 +114,7 @@ class Store:
         return self.folder / "server.log"
 
     def _end(self) -> None:
+        self._holder.close()
         if self._process is not None:
             self._process.terminate()
             try:

@@ -71,15 +71,16 @@ def up(plan: Plan, observer: Observer) -> Ready:
     _prepare_folders(plan)
     for part in missing:
         observer.step(part.name, "starting")
-        running.append(
-            processes.start(
-                part,
-                log_path(plan.directory, part.name),
-                {"JAVA_HOME": str(Path(java).resolve().parent.parent)},
-                plan.directory,
+        with processes.undisturbed():
+            running.append(
+                processes.start(
+                    part,
+                    log_path(plan.directory, part.name),
+                    {"JAVA_HOME": str(Path(java).resolve().parent.parent)},
+                    plan.directory,
+                )
             )
-        )
-        ledger.write(plan.as_document(), running)
+            ledger.write(plan.as_document(), running)
     for part in wanted:
         _wait_for_part(plan, part, running, observer)
     status = _wait_for_tasks(plan, running, observer)

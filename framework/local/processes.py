@@ -10,9 +10,11 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import psutil
@@ -43,6 +45,32 @@ class Started:
         except psutil.Error:
             pass
         return None
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """A signal that would end this process meanwhile does so afterwards: what is started stands written down by then.
+    A process that nobody knows of is ended by nobody.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals come to the main thread alone
+        yield
+        return
+    came: dict[int, None] = {}
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        came[number] = None
+
+    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    held = {number: handler for number, handler in known.items() if handler not in (signal.SIG_IGN, None)}
+    for number in held:
+        signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+        for came_first in came:
+            signal.raise_signal(came_first)
 
 
 def start(part: Part, log: Path, environment: Mapping[str, str], folder: Path) -> Started:

@@ -12,6 +12,7 @@ from framework.alluxio.masters import Masters
 
 PATH: Final = "/.alluxio-mesos-proof"
 SIZE: Final = 1 << 20  # bytes
+PATIENCE: Final = 30.0  # seconds for each step while somebody is away: a JVM that has just started may be slow
 
 
 class NotProved(Exception):
@@ -30,7 +31,7 @@ def prove(endpoints: Mapping[str, Any], authentication: str) -> str:
     # The masters run as this user, who therefore owns the root of the namespace.
     with (
         Masters(endpoints["masters"], authentication=authentication, user=getpass.getuser()) as masters,
-        Files(masters) as files,
+        Files(masters, retry_seconds=PATIENCE) as files,
     ):
         try:
             if files.exists(PATH):

@@ -64,6 +64,8 @@ class Cluster:
             "master.journal.tailer.shutdown.quiet.wait.time": "50ms",
             "master.journal.tailer.sleep.time": "50ms",
             "master.worker.connect.wait.time": "0ms",
+            # As in site.py: else a client that connects while the master becomes the primary has it wait for ever.
+            "standby.master.grpc.enabled": "false",
             "worker.hostname": "127.0.0.1",
             "worker.bind.host": "127.0.0.1",
             "worker.rpc.port": worker_rpc,

@@ -29,7 +29,7 @@ def first_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstUp]:
         cleaned = cluster.run("clean")
     assert cleaned.code == 0, cleaned.error
     # A process that was killed is gone a moment after the command that killed it.
-    wait_until(cluster.remains, lambda remains: remains == NOTHING_REMAINS, "an end without remains", 5)
+    wait_until(cluster.remains, lambda remains: remains == NOTHING_REMAINS, "an end without remains")
     assert not cluster.directory.exists()
     assert not cluster.ram_directory.exists()
 

@@ -29,6 +29,7 @@ Json = dict[str, Any]
 Seen = TypeVar("Seen")
 
 DEADLINE_SECONDS = 120.0
+UP_SECONDS = 420.0  # more than `local up` itself gives a cluster: its own words say more of a failure
 SERVICE_PORTS = 4  # API, Mesos master, ZooKeeper, agents
 AGENT_PORTS = 40  # for each agent's tasks; all agents have the same
 ADDRESSES = ("127.0.0.1", "127.0.0.11", "127.0.0.12", "127.0.0.13")
@@ -72,7 +73,7 @@ class Outcome:
         return json.loads(self.out)
 
 
-def alluxio_mesos(*arguments: str, environment: Json | None = None, seconds: float = 150.0) -> Outcome:
+def alluxio_mesos(*arguments: str, environment: Json | None = None, seconds: float = UP_SECONDS) -> Outcome:
     """Run the command line to its end, without a terminal."""
     ended = subprocess.run(
         [sys.executable, "-m", "framework", *arguments],
@@ -154,7 +155,7 @@ class LocalCluster:
     # What the scheduler says ------------------------------------------------------------------------------------------
 
     def ask(self, path: str) -> Json:
-        answer = requests.get(f"http://127.0.0.1:{self.first_port}{path}", timeout=10)
+        answer = requests.get(f"http://127.0.0.1:{self.first_port}{path}", timeout=60)
         answer.raise_for_status()
         document: Json = answer.json()
         return document
@@ -162,14 +163,14 @@ class LocalCluster:
     def ask_json(self, path: str) -> Json:
         """Of an address that answers with text to paste unless it is asked for JSON."""
         answer = requests.get(
-            f"http://127.0.0.1:{self.first_port}{path}", headers={"Accept": "application/json"}, timeout=5
+            f"http://127.0.0.1:{self.first_port}{path}", headers={"Accept": "application/json"}, timeout=60
         )
         answer.raise_for_status()
         document: Json = answer.json()
         return document
 
     def text(self, path: str) -> str:
-        answer = requests.get(f"http://127.0.0.1:{self.first_port}{path}", timeout=10)
+        answer = requests.get(f"http://127.0.0.1:{self.first_port}{path}", timeout=60)
         answer.raise_for_status()
         return answer.text
 
@@ -247,10 +248,12 @@ class LocalCluster:
 
     @contextlib.contextmanager
     def files(self) -> Iterator[Files]:
-        """A client of the namespace, as the user that the masters run as."""
+        """A client of the namespace, as the user that the masters run as. A JVM that is slow once is asked again: a
+        master's answer is waited for three seconds only.
+        """
         with (
             Masters([self.endpoints["alluxio"]["leader"]], user=getpass.getuser()) as masters,
-            Files(masters) as files,
+            Files(masters, retry_seconds=60) as files,
         ):
             yield files
 

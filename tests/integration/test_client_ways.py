@@ -20,7 +20,7 @@ from framework.demo import dataset, spark
 from framework.demo.plan import BUCKET
 from integration.local_cluster import LocalCluster, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300, method="signal")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900, method="signal")]
 
 SIZE = 16 << 20
 
@@ -143,7 +143,7 @@ def test_what_spark_wrote_is_in_the_storage_at_once_and_what_it_wrote_over_is_no
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines() == [

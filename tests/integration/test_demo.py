@@ -17,7 +17,7 @@ from framework.demo.results import COLUMNS
 from integration.local_cluster import Json, alluxio_mesos, wait_until
 
 # A machine that is busy with other tests starts seven Sparks in several minutes.
-SECONDS = 540
+SECONDS = 900
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(SECONDS + 60, method="signal")]
 
 
@@ -130,7 +130,7 @@ def test_stopped_half_way_it_leaves_nothing(tmp_path: Path) -> None:
             "a scheduler",
         )
         demo.send_signal(signal.SIGINT)
-        _, error = demo.communicate(timeout=90)
+        _, error = demo.communicate(timeout=180)
     finally:
         demo.kill()
         demo.wait()

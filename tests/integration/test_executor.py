@@ -31,7 +31,7 @@ from executor import build
 from ports import held_port
 
 DEADLINE_SECONDS = 60.0
-SHUTDOWN_GRACE_SECONDS = 3
+SHUTDOWN_GRACE_SECONDS = 6  # of which a process that is told to end has 0.8 to say so
 
 # Listens on the port, tells about SIGTERM in a file, and ends then.
 SERVER = """
@@ -101,13 +101,14 @@ class Agent:
     """A Mesos agent's executor API for one executor: what it was told, and what it says.
 
     `recovering` counts SUBSCRIBEs to answer with 503, as a restarted agent does, and `broken_updates` UPDATEs to answer
-    with 500; `silent` takes updates without a word.
+    with 500; `silent` takes updates without a word. `acknowledged` has the updates whose acknowledgement is on its way.
     """
 
     def __init__(self) -> None:
         self.subscribes: list[dict[str, Any]] = []
         self.subscribed_at: list[float] = []
         self.updates: list[dict[str, Any]] = []
+        self.acknowledged: list[str] = []
         self.authorizations: set[str | None] = set()
         self.recovering = 0
         self.refusal: int | None = None
@@ -187,6 +188,7 @@ class Agent:
         if not self.silent:
             acknowledged = {"task_id": status["task_id"], "uuid": status["uuid"]}
             self.say({"type": "ACKNOWLEDGED", "acknowledged": acknowledged})
+            self.acknowledged.append(status["uuid"])
 
     def _subscribe(self, handler: http.server.BaseHTTPRequestHandler, call: dict[str, Any]) -> None:
         if self.refusal is not None:
@@ -471,7 +473,7 @@ def test_a_process_that_hangs_is_killed_and_the_others_are_left_alone(world: Wor
     """SIGSTOP: the kernel still accepts connections, nobody answers them."""
     worker = alive(world.process("worker"))
     world.start()
-    world.launch(world.document(worker, alive(world.process("job-worker"))))
+    world.launch(world.document(worker, alive(world.process("job-worker"), timeout_seconds=20.0)))
     first = processes_of(world.agent.wait_for_state("TASK_RUNNING", True))
     told = len(world.agent.updates)
     os.kill(first["worker"]["pid"], signal.SIGSTOP)
@@ -555,7 +557,7 @@ def test_a_stubborn_process_is_killed_when_the_kill_policy_says(world: World) ->
     world.start()
     world.launch(world.document(world.process("worker", None, (), "stubborn"), stop_seconds=1000.0))
     world.agent.wait_for_state("TASK_RUNNING", True)
-    world.kill(kill_policy={"grace_period": {"nanoseconds": 1_500_000_000}})
+    world.kill(kill_policy={"grace_period": {"nanoseconds": 3_000_000_000}})
     assert world.exit_code() == 0
     assert world.told() == ["worker started", "worker ignored"]
     assert world.agent.states()[-2:] == [("TASK_KILLING", None), ("TASK_KILLED", None)]
@@ -674,7 +676,8 @@ def test_an_agents_restart_loses_no_update_and_touches_no_process(world: World) 
 def test_an_acknowledged_update_is_not_sent_again(world: World) -> None:
     world.start()
     world.launch(world.document(world.process("worker")))
-    world.agent.wait_for_state("TASK_RUNNING", True)
+    last = world.agent.wait_for_state("TASK_RUNNING", True)
+    wait_for(lambda: last["uuid"] in world.agent.acknowledged, "its acknowledgement")
     world.agent.stop()
     subscribes = len(world.agent.subscribes)
     world.agent.start()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import psutil
 import pytest
@@ -209,6 +211,37 @@ def test_the_ledger_gives_back_what_was_written(tmp_path: Path) -> None:
     ledger.clear()
     ledger.clear()
     assert ledger.read() == ({}, [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_until_what_was_started_is_written_down(number: signal.Signals) -> None:
+    class Told(Exception):
+        pass
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        raise Told
+
+    story: list[str] = []
+    before = signal.signal(number, tell)
+    try:
+
+        def begin() -> None:
+            with processes.undisturbed():
+                signal.raise_signal(number)
+                story.append("started")
+                signal.raise_signal(number)
+                story.append("written down")
+
+        with pytest.raises(Told):
+            begin()
+        assert story == ["started", "written down"]
+        assert signal.getsignal(number) is tell
+        signal.signal(number, signal.SIG_IGN)
+        with processes.undisturbed():
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 def test_wait_until_ends_with_the_condition_or_with_the_time() -> None:
