@@ -62,8 +62,8 @@ def test_a_path_is_wanted_loaded_looked_at_and_freed(cluster: LocalCluster) -> N
 def test_more_is_loaded_than_the_direct_memory_of_the_worker_holds(cluster: LocalCluster) -> None:
     """As Alluxio comes, a worker takes 20 blocks at once, each whole in direct memory; this one has 128 MiB of it.
 
-    All of them fit into one worker's tier: a worker that must let go of a block for each that it loads has been seen to
-    find none that it may (Alluxio 2.9.6, once in some fifty such loads).
+    All of them fit into one worker's tier: each 10 s Alluxio's scheduler takes a worker for another one, and gives it a
+    block beside the one that it reads, for which a smaller tier has no room.
     """
     environment = {"ALLUXIO_MESOS_API": cluster.endpoints["api"]}
     folder = cluster.directory / "under-storage/large"
