@@ -23,7 +23,7 @@ from framework.zookeeper import AlluxioLeader
 from ports import held_port
 from zookeeper_server import ZooKeeperServer
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900, method="signal")]
 
 CAPACITY = 32 << 20
 CONTENT = b"0123456789" * 1000
@@ -161,7 +161,9 @@ def test_a_shared_journal_and_zookeeper(start: Callable[..., Cluster], zookeeper
     properties: dict[str, object] = {
         "zookeeper.enabled": "true",
         "zookeeper.address": zookeeper.address,
-        "zookeeper.session.timeout": "4sec",
+        # Whoever hears nothing of ZooKeeper for two thirds of it leads no more, and ends: a busy machine may keep it
+        # silent for some seconds.
+        "zookeeper.session.timeout": "12sec",
         "zookeeper.leader.connection.error.policy": "STANDARD",
         "master.journal.exit.on.demotion": "true",
         "zookeeper.election.path": f"{service}/election",
@@ -191,15 +193,16 @@ def test_a_shared_journal_and_zookeeper(start: Callable[..., Cluster], zookeeper
         paths = f"{service}/leader", f"{service}/election"
         node = AlluxioLeader(zookeeper.address, paths[0], changed, paths[1], impostors.put)
         eventually(lambda: one_worker(masters), "the worker registers with the primary", 90)
-        first = primary_of(masters)
-        assert first is not None
+        first = eventually(lambda: primary_of(masters), "the primary is told")
         standbys = {address: Role.STANDBY for address in cluster.rpc_addresses if address != first}
         eventually(lambda: roles_are(masters, {first: Role.PRIMARY} | standbys), "the others are standbys")
         try:
             watch.start()
             node.start()
             assert leaders.get(timeout=60) == first
-            assert reports.get(timeout=60).primary == first
+            while (report := reports.get(timeout=60)).primary is None:  # it was slow to answer, and is asked again
+                pass
+            assert report.primary == first
             files.write("/before", CONTENT)
 
             cluster.kill(f"master-{cluster.rpc_addresses.index(first)}")
@@ -253,7 +256,8 @@ def test_an_embedded_journal_grows_and_a_dead_member_is_replaced(start: Callable
         join(0)
         cluster.worker()
         eventually(lambda: one_worker(masters), "the worker registers with the primary", 90)
-        assert masters.quorum() == (QuorumMember(cluster.journal_addresses[0], available=True, leader=True),)
+        alone = (QuorumMember(cluster.journal_addresses[0], available=True, leader=True),)
+        eventually(lambda: masters.quorum() == alone, "it is the only member")
         files.write("/alone", CONTENT)
         join(0, 1)
         eventually(whole(0, 1), "the second member is in")
@@ -263,7 +267,9 @@ def test_an_embedded_journal_grows_and_a_dead_member_is_replaced(start: Callable
         cluster.kill("master-0")
         eventually(lambda: primary_of(masters) in cluster.rpc_addresses[1:3], "another one leads")
         files.write("/after", CONTENT)
-        assert masters.remove_member(cluster.journal_addresses[0]) is None
+        # The quorum may be busy, or slow with its answer: then the scheduler asks again too.
+        gone = cluster.journal_addresses[0]
+        eventually(lambda: masters.remove_member(gone) is None, "the dead member's removal is taken")
         eventually(whole(1, 2), "the dead member is out")
         join(1, 2, 3)
         eventually(whole(1, 2, 3), "the new member is in")
