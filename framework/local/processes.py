@@ -55,22 +55,26 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # signals come to the main thread alone
         yield
         return
-    came: dict[int, None] = {}
+    came: dict[int, None] = {}  # each once, in the order in which they came
 
     def hold(number: int, frame: FrameType | None) -> None:
         came[number] = None
 
-    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    held = {number: handler for number, handler in known.items() if handler not in (signal.SIG_IGN, None)}
-    for number in held:
+    # Not blocked: what is started would inherit that, and could not be told to end.
+    held = [
+        (number, handler)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    ]
+    for number, _ in held:
         signal.signal(number, hold)
     try:
         yield
     finally:
-        for number, handler in held.items():
+        for number, handler in held:
             signal.signal(number, handler)
-        for came_first in came:
-            signal.raise_signal(came_first)
+        for told in came:
+            signal.raise_signal(told)
 
 
 def start(part: Part, log: Path, environment: Mapping[str, str], folder: Path) -> Started:
