@@ -251,10 +251,7 @@ class LocalCluster:
         """A client of the namespace, as the user that the masters run as. A JVM that is slow once is asked again: a
         master's answer is waited for three seconds only.
         """
-        with (
-            Masters([self.endpoints["alluxio"]["leader"]], user=getpass.getuser()) as masters,
-            Files(masters, retry_seconds=60) as files,
-        ):
+        with self.masters(timeout=3) as masters, Files(masters, retry_seconds=60) as files:
             yield files
 
     def cached_at(self, path: str) -> dict[int, tuple[str, ...]]:
@@ -262,9 +259,9 @@ class LocalCluster:
         with self.files() as files:
             return {block.id: block.locations for block in files.status(path).blocks}
 
-    def masters(self) -> Masters:
+    def masters(self, timeout: float = 60) -> Masters:
         """A client of the master, as the user that it runs as. The first question about a storage may take seconds."""
-        return Masters([self.endpoints["alluxio"]["leader"]], user=getpass.getuser(), timeout=60)
+        return Masters([self.endpoints["alluxio"]["leader"]], user=getpass.getuser(), timeout=timeout)
 
     def told(self) -> str:
         """The logs' ends, for a failure's report."""

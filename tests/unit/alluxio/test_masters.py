@@ -59,10 +59,7 @@ def new_threads(before: set[threading.Thread]) -> set[threading.Thread]:
 
 
 def wait_until_gone(before: set[threading.Thread]) -> None:
-    deadline = time.monotonic() + 60
-    while new_threads(before) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert new_threads(before) == set()
+    eventually(lambda: not new_threads(before), "the client's threads are gone")
 
 
 @pytest.mark.parametrize("authentication", ["SIMPLE", "NOSASL"])
